@@ -1,0 +1,238 @@
+//! Frames from an interface, through libpcap.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pcap::{Active, Capture, Precision};
+use rpmacct_packet::{LinkType, Timestamp};
+
+use crate::doorbell::Doorbell;
+use crate::filter::message;
+use crate::frame::Frame;
+
+/// How an interface is captured from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Name of the interface.
+    pub interface: String,
+    /// Whether frames for other machines are captured too.
+    pub promisc: bool,
+    /// Bytes captured of each frame.
+    pub snaplen: u32,
+    /// Bytes of the kernel's ring.
+    pub ring: u32,
+    /// Which way frames must go; both if `None`.
+    pub direction: Option<Direction>,
+    /// An expression of `pcap-filter(7)` that the kernel applies.
+    pub filter: Option<String>,
+}
+
+/// Which way a frame goes, seen from the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It comes in.
+    In,
+    /// It goes out.
+    Out,
+}
+
+/// What the kernel counted since the capture was opened, in frames that passed its filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelCounts {
+    /// Received, the dropped ones included.
+    pub received: u64,
+    /// Dropped because the ring was full.
+    pub dropped: u64,
+}
+
+/// Why an interface can't be captured from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LiveError {
+    /// There is no such interface.
+    #[error("no interface '{interface}' (there are: {})", .present.join(", "))]
+    NoInterface {
+        /// The name that was asked for.
+        interface: String,
+        /// The interfaces that there are.
+        present: Vec<String>,
+    },
+    /// The filter is wrong.
+    #[error("{message}")]
+    Filter {
+        /// What libpcap says.
+        message: String,
+    },
+    /// Frames of this interface have a link layer that is not known.
+    #[error("{interface}: link type {} is not supported", .link.0)]
+    LinkType {
+        /// The interface.
+        interface: String,
+        /// Its link type.
+        link: LinkType,
+    },
+    /// This process may not capture.
+    #[error("{interface}: capturing needs superuser privileges or CAP_NET_RAW ({message})")]
+    Permission {
+        /// The interface.
+        interface: String,
+        /// What libpcap says.
+        message: String,
+    },
+    /// Anything else that libpcap or the kernel refuses.
+    #[error("{doing} {interface}: {message}")]
+    Pcap {
+        /// What was being done.
+        doing: &'static str,
+        /// The interface.
+        interface: String,
+        /// What libpcap says.
+        message: String,
+    },
+}
+
+/// An open capture on an interface.
+pub struct Live {
+    capture: Capture<Active>,
+    interface: String,
+    link: LinkType,
+    counts: KernelCounts,
+    /// libpcap's own counters at the last look; they wrap at 32 bits.
+    seen: (u32, u32),
+}
+
+impl Live {
+    /// The longest time that a frame stays in the kernel before it can be read.
+    ///
+    /// The ring is handed over block by block, so a block that is not full waits this long. Shorter makes
+    /// the kernel's timer run more often; longer makes a query wait longer.
+    pub const LATENCY: Duration = Duration::from_millis(5);
+
+    /// Opens an interface.
+    pub fn open(options: &LiveOptions) -> Result<Self, LiveError> {
+        let interface = options.interface.clone();
+        let failed = |doing: &'static str, error: pcap::Error| {
+            open_error(doing, options.interface.clone(), &message(&error))
+        };
+        let capture = Capture::from_device(interface.as_str())
+            .map_err(|e| failed("opening", e))?
+            .promisc(options.promisc)
+            .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
+            .buffer_size(i32::try_from(options.ring).unwrap_or(i32::MAX))
+            .timeout(Self::LATENCY.as_millis() as i32)
+            .precision(Precision::Nano)
+            .open()
+            .map_err(|e| failed("opening", e))?;
+        let mut capture = capture.setnonblock().map_err(|e| failed("opening", e))?;
+        let link = LinkType(capture.get_datalink().0 as u32);
+        if !link.is_supported() {
+            return Err(LiveError::LinkType { interface, link });
+        }
+        if let Some(direction) = options.direction {
+            let direction = match direction {
+                Direction::In => pcap::Direction::In,
+                Direction::Out => pcap::Direction::Out,
+            };
+            capture.direction(direction).map_err(|e| failed("setting the direction of", e))?;
+        }
+        if let Some(filter) = &options.filter {
+            capture.filter(filter, true).map_err(|e| LiveError::Filter { message: message(&e) })?;
+        }
+        Ok(Self { capture, interface, link, counts: KernelCounts::default(), seen: (0, 0) })
+    }
+
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The link type of all its frames.
+    pub fn link(&self) -> LinkType {
+        self.link
+    }
+
+    /// Reads up to `limit` frames that are there now, without waiting. Returns how many.
+    pub fn read(&mut self, limit: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize, LiveError> {
+        let link = self.link;
+        let result = self.capture.dispatch(Some(limit), |packet| {
+            let header = packet.header;
+            // With nanosecond precision libpcap keeps nanoseconds in the field of microseconds.
+            let time = Timestamp::from_secs_nanos(header.ts.tv_sec, header.ts.tv_usec as u32);
+            each(Frame { time, link, wire_len: header.len, data: packet.data, interface: 0 });
+        });
+        match result {
+            Ok(count) => Ok(count),
+            Err(pcap::Error::TimeoutExpired) => Ok(0),
+            Err(error) => Err(self.failed("reading from", &error)),
+        }
+    }
+
+    /// Waits until there is something to read, the doorbell (if there is one) rings, or `timeout` is over.
+    pub fn wait(&self, doorbell: Option<&Doorbell>, timeout: Option<Duration>) -> Result<(), LiveError> {
+        let frames = PollFd::new(self.capture.as_fd(), PollFlags::POLLIN);
+        let timeout = poll_timeout(timeout);
+        let result = match doorbell {
+            Some(bell) => poll(&mut [frames, PollFd::new(bell.as_fd(), PollFlags::POLLIN)], timeout),
+            None => poll(&mut [frames], timeout),
+        };
+        if let Err(errno) = result
+            && errno != nix::errno::Errno::EINTR
+        {
+            let interface = self.interface.clone();
+            return Err(LiveError::Pcap { doing: "waiting for", interface, message: errno.to_string() });
+        }
+        if let Some(bell) = doorbell {
+            bell.silence();
+        }
+        Ok(())
+    }
+
+    /// What the kernel counted so far.
+    pub fn counts(&mut self) -> Result<KernelCounts, LiveError> {
+        let stat = self.capture.stats().map_err(|e| self.failed("reading the counters of", &e))?;
+        let (received, dropped) = self.seen;
+        self.counts.received += u64::from(stat.received.wrapping_sub(received));
+        self.counts.dropped += u64::from(stat.dropped.wrapping_sub(dropped));
+        self.seen = (stat.received, stat.dropped);
+        Ok(self.counts)
+    }
+
+    fn failed(&self, doing: &'static str, error: &pcap::Error) -> LiveError {
+        LiveError::Pcap { doing, interface: self.interface.clone(), message: message(error) }
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("interface", &self.interface).field("link", &self.link).finish()
+    }
+}
+
+/// The names of the interfaces that can be captured from.
+pub fn interfaces() -> Vec<String> {
+    pcap::Device::list().map(|devices| devices.into_iter().map(|d| d.name).collect()).unwrap_or_default()
+}
+
+/// The number that the system gave an interface, 0 if there is no such interface.
+pub fn interface_index(name: &str) -> u32 {
+    nix::net::if_::if_nametoindex(name).unwrap_or(0)
+}
+
+fn open_error(doing: &'static str, interface: String, message: &str) -> LiveError {
+    let message = message.to_owned();
+    if interface_index(&interface) == 0 && interface != "any" {
+        return LiveError::NoInterface { interface, present: interfaces() };
+    }
+    if message.contains("permission") || message.contains("permitted") {
+        return LiveError::Permission { interface, message };
+    }
+    LiveError::Pcap { doing, interface, message }
+}
+
+/// Rounded up to a millisecond: waking too early would mean waking twice.
+pub(crate) fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |t| {
+        PollTimeout::try_from(t.as_micros().div_ceil(1_000).min(i32::MAX as u128) as i32)
+            .unwrap_or(PollTimeout::MAX)
+    })
+}

@@ -1,0 +1,372 @@
+//! The options, one row each: the parser and the usage walk the table.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use rpmacct_primitives::{Dialect, Style, TimeStyle, Zone};
+use rpmacct_query::{Counter, Top};
+
+use crate::error::ClientError;
+
+/// What was written on the command line.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Where the memory plugin listens.
+    pub(crate) socket: PathBuf,
+    /// The things that were asked for, in their order.
+    pub(crate) asks: Vec<Ask>,
+    /// `-e`.
+    pub(crate) erase: bool,
+    /// `-r`.
+    pub(crate) reset: bool,
+    /// `-c`.
+    pub(crate) primitives: Option<String>,
+    /// `-n`.
+    pub(crate) counter: Option<Shown>,
+    /// `-S`.
+    pub(crate) sum: bool,
+    /// `-T`.
+    pub(crate) top: Option<Top>,
+    /// How rows are written.
+    pub(crate) style: Style,
+    /// What was ignored.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What a client can be asked to do; one of them at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// `-s`.
+    Table,
+    /// `-N`.
+    Counts(String),
+    /// `-M`.
+    Matches(String),
+    /// `-i`.
+    Age,
+    /// `-t`.
+    Buckets,
+    /// `-C`.
+    Classifiers,
+    /// `-U`.
+    CustomPrimitives,
+    /// `--ledger`.
+    Ledger,
+    /// `-h`.
+    Help,
+    /// `-V`.
+    Version,
+}
+
+/// What `-N` prints of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    One(Counter),
+    /// Packets, bytes, flows, entries.
+    All,
+}
+
+/// One option.
+struct Row {
+    short: Option<char>,
+    long: Option<&'static str>,
+    /// The name of its argument.
+    argument: Option<&'static str>,
+    help: &'static str,
+    /// What it does; the value is empty if it has no argument.
+    set: fn(&mut Options, OsString) -> Result<(), ClientError>,
+}
+
+/// The default of `-p`, and of the plugin's `imt_path`.
+const DEFAULT_SOCKET: &str = "/tmp/collect.pipe";
+
+const fn flag(short: char, help: &'static str, set: fn(&mut Options, OsString) -> Result<(), ClientError>) -> Row {
+    Row { short: Some(short), long: None, argument: None, help, set }
+}
+
+const fn with(
+    short: char,
+    argument: &'static str,
+    help: &'static str,
+    set: fn(&mut Options, OsString) -> Result<(), ClientError>,
+) -> Row {
+    Row { short: Some(short), long: None, argument: Some(argument), help, set }
+}
+
+/// All options, in the order of the usage.
+static TABLE: &[(&str, &[Row])] = &[
+    (
+        "What to ask, one of:",
+        &[
+            flag('s', "show the table", |o, _| o.ask(Ask::Table)),
+            with('N', "DATA", "sum up what matches DATA, one number a query", |o, v| {
+                let data = text('N', v)?;
+                o.ask(Ask::Counts(data))
+            }),
+            with('M', "DATA", "show the rows that match DATA", |o, v| {
+                let data = text('M', v)?;
+                o.ask(Ask::Matches(data))
+            }),
+            flag('e', "erase the table, in the moment of the answer if anything else is asked", |o, _| {
+                o.erase = true;
+                Ok(())
+            }),
+            flag('i', "seconds since the table was erased, or never", |o, _| o.ask(Ask::Age)),
+            flag('t', "show the buckets of the table (not implemented yet)", |o, _| o.ask(Ask::Buckets)),
+            flag('C', "show the traffic classifiers", |o, _| o.ask(Ask::Classifiers)),
+            flag('U', "show the custom primitives", |o, _| o.ask(Ask::CustomPrimitives)),
+            Row {
+                short: None,
+                long: Some("ledger"),
+                argument: None,
+                help: "show that every packet is accounted for; fails if one is not",
+                set: |o, _| o.ask(Ask::Ledger),
+            },
+            Row {
+                short: Some('h'),
+                long: Some("help"),
+                argument: None,
+                help: "show this",
+                set: |o, _| o.ask(Ask::Help),
+            },
+            Row {
+                short: Some('V'),
+                long: Some("version"),
+                argument: None,
+                help: "show the version",
+                set: |o, _| o.ask(Ask::Version),
+            },
+        ],
+    ),
+    (
+        "Whom to ask:",
+        &[with('p', "SOCKET", "the memory plugin's imt_path (default: /tmp/collect.pipe)", |o, v| {
+            o.socket = v.into();
+            Ok(())
+        })],
+    ),
+    (
+        "Which entries:",
+        &[
+            with('c', "PRIMITIVES", "what DATA gives values for, such as src_host,proto", |o, v| {
+                o.primitives = Some(text('c', v)?);
+                Ok(())
+            }),
+            with('n', "COUNTER", "what -N prints: bytes (default), packets, flows or all", |o, v| {
+                let word = text('n', v)?;
+                o.set_counter(&word);
+                Ok(())
+            }),
+            flag('S', "one line with the sum of all queries of -N", |o, _| {
+                o.sum = true;
+                Ok(())
+            }),
+            flag('r', "reset what -N or -M matched, in the moment of the answer", |o, _| {
+                o.reset = true;
+                Ok(())
+            }),
+            with('T', "COUNTER[,N]", "largest first by bytes, packets or flows; only the first N", |o, v| {
+                o.top = Some(top(&text('T', v)?)?);
+                Ok(())
+            }),
+            flag('l', "lock the table; every answer is of one moment without it", |_, _| Ok(())),
+        ],
+    ),
+    (
+        "How to show them:",
+        &[
+            with('O', "FORMAT", "formatted (default), csv, json, event_formatted or event_csv", |o, v| {
+                let word = text('O', v)?;
+                o.set_layout(&word);
+                Ok(())
+            }),
+            with('E', "SEPARATOR", "separator of csv: one character, \\t or \\s", |o, v| {
+                let separator = Style::parse_separator(&text('E', v)?);
+                o.style.separator = separator.map_err(|_| ClientError::Separator)?;
+                Ok(())
+            }),
+            flag('u', "protocols as numbers, in DATA too", |o, _| {
+                o.style.numeric_protocols = true;
+                Ok(())
+            }),
+            flag('I', "times in seconds since 1970", |o, _| {
+                o.style.time = TimeStyle::Epoch;
+                Ok(())
+            }),
+            flag('0', "times in UTC", |o, _| {
+                o.style.zone = Zone::utc();
+                Ok(())
+            }),
+            flag('a', "all columns, also those that are not aggregated (not implemented yet)", |_, _| {
+                Err(ClientError::NotYet('a'))
+            }),
+        ],
+    ),
+];
+
+const DATA: &str = "DATA is value[,value…][;value…]: a value for each of -c, queries separated by semicolons. * matches
+everything. file:PATH reads one query a line; empty lines and those that begin with ! are skipped.";
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().flat_map(|(_, rows)| rows.iter())
+}
+
+/// How the client is used.
+pub(crate) fn usage() -> String {
+    let mut usage = "Usage: rpmacct [-p SOCKET] -s | -N DATA | -M DATA | -e | … [options]\n".to_owned();
+    for (title, rows) in TABLE {
+        let _ = writeln!(usage, "\n{title}");
+        for row in *rows {
+            let _ = writeln!(usage, "  {:<18}  {}", row.synopsis(), row.help);
+        }
+    }
+    let _ = write!(usage, "\n{DATA}");
+    usage
+}
+
+impl Row {
+    /// Such as `-T COUNTER[,N]` or `-h, --help`.
+    fn synopsis(&self) -> String {
+        let short = self.short.map(|c| format!("-{c}"));
+        let long = self.long.map(|word| format!("--{word}"));
+        let names: Vec<String> = short.into_iter().chain(long).collect();
+        format!("{}{}", names.join(", "), self.argument.map(|a| format!(" {a}")).unwrap_or_default())
+    }
+}
+
+impl Options {
+    /// Reads a command line, its first argument being the program. As getopt does it: short options in
+    /// clusters, arguments behind their letter or in the next word.
+    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ClientError> {
+        let mut options = Self {
+            socket: DEFAULT_SOCKET.into(),
+            asks: Vec::new(),
+            erase: false,
+            reset: false,
+            primitives: None,
+            counter: None,
+            sum: false,
+            top: None,
+            style: Style::new(Dialect::Client),
+            warnings: Vec::new(),
+        };
+        let mut parser = lexopt::Parser::from_iter(args);
+        parser.set_short_equals(false);
+        loop {
+            let row = match parser.next().map_err(|error| bad_option(&error))? {
+                None => return Ok(options),
+                Some(lexopt::Arg::Value(word)) => {
+                    return Err(ClientError::Stray(word.to_string_lossy().into_owned()));
+                }
+                Some(lexopt::Arg::Short(letter)) => rows()
+                    .find(|row| row.short == Some(letter))
+                    .ok_or_else(|| ClientError::BadOption(format!("invalid option -- '{letter}'")))?,
+                Some(lexopt::Arg::Long(word)) => rows()
+                    .find(|row| row.long == Some(word))
+                    .ok_or_else(|| ClientError::BadOption(format!("unrecognized option '--{word}'")))?,
+            };
+            let value = match row.argument {
+                Some(_) => parser.value().map_err(|error| bad_option(&error))?,
+                None => OsString::new(),
+            };
+            (row.set)(&mut options, value)?;
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of a row's `set`")]
+    fn ask(&mut self, ask: Ask) -> Result<(), ClientError> {
+        self.asks.push(ask);
+        Ok(())
+    }
+
+    fn set_counter(&mut self, word: &str) {
+        let shown = if word == "all" { Some(Shown::All) } else { counter(word).map(Shown::One) };
+        if shown.is_none() {
+            self.warnings.push(format!("-n, ignoring unknown counter type: {word}."));
+        }
+        self.counter = shown.or(Some(Shown::One(Counter::Bytes)));
+    }
+
+    fn set_layout(&mut self, word: &str) {
+        match word.parse() {
+            Ok(layout) => self.style.layout = layout,
+            Err(_) => self.warnings.push(format!("-O, ignoring unknown output value: '{word}'.")),
+        }
+    }
+}
+
+fn text(letter: char, value: OsString) -> Result<String, ClientError> {
+    value.into_string().map_err(|value| ClientError::NotText(letter, value.to_string_lossy().into_owned()))
+}
+
+fn counter(word: &str) -> Option<Counter> {
+    Some(match word {
+        "bytes" => Counter::Bytes,
+        "packets" => Counter::Packets,
+        "flows" => Counter::Flows,
+        _ => return None,
+    })
+}
+
+/// `counter[,N]`.
+fn top(argument: &str) -> Result<Top, ClientError> {
+    let (word, rows) = match argument.split_once(',') {
+        Some((word, rows)) => (word, Some(rows)),
+        None => (argument, None),
+    };
+    let by = counter(word).ok_or_else(|| ClientError::UnknownCounter(word.to_owned()))?;
+    let number = |text: &str| text.parse().map_err(|_| ClientError::NotANumber(text.to_owned()));
+    Ok(Top { by, rows: rows.map(number).transpose()? })
+}
+
+fn bad_option(error: &lexopt::Error) -> ClientError {
+    ClientError::BadOption(match error {
+        lexopt::Error::MissingValue { option: Some(option) } => {
+            format!("option requires an argument -- '{}'", option.trim_start_matches('-'))
+        }
+        other => other.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rpmacct_primitives::Layout;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, ClientError> {
+        Options::parse(std::iter::once("rpmacct").chain(line.split_whitespace()).map(Into::into))
+    }
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let mut seen = HashSet::new();
+        for row in rows() {
+            let synopsis = row.synopsis();
+            assert!(seen.insert(row.short.map_or(synopsis.clone(), |c| c.to_string())), "{synopsis}");
+            assert!(!row.help.is_empty(), "{synopsis}");
+            assert!(usage().contains(&synopsis), "{synopsis}");
+        }
+        assert!(usage().contains(DEFAULT_SOCKET));
+        assert!(usage().lines().all(|line| line.chars().count() <= 110), "{}", usage());
+    }
+
+    #[test]
+    fn letters_cluster_and_arguments_may_touch() {
+        let options = parse("-sueOcsv -E; -p/run/x").unwrap();
+        assert_eq!(options.asks, [Ask::Table]);
+        assert!(options.erase && options.style.numeric_protocols);
+        assert_eq!((options.style.layout, options.style.separator), (Layout::Csv, ';'));
+        assert_eq!(options.socket, PathBuf::from("/run/x"));
+        assert_eq!(parse("-s -E=").unwrap().style.separator, '=');
+    }
+
+    #[test]
+    fn the_top() {
+        assert_eq!(parse("-s -T packets").unwrap().top, Some(Top { by: Counter::Packets, rows: None }));
+        assert_eq!(parse("-s -T bytes,5").unwrap().top, Some(Top { by: Counter::Bytes, rows: Some(5) }));
+    }
+}

@@ -1,0 +1,136 @@
+//! `-c` and the data of `-N` and `-M`: which entries are meant.
+
+use std::fs;
+use std::io;
+
+use rpmacct_primitives::{Kind, ParseValueError, Primitive, Role, Value, primitive, words};
+use rpmacct_query::{MAX_QUERIES, Octets, Selection};
+
+use crate::error::ClientError;
+
+/// Reads the list of primitives and the queries. With `numeric`, protocols are numbers only.
+pub(crate) fn selection(list: &str, data: &str, numeric: bool) -> Result<Selection, ClientError> {
+    let primitives = list.split(',').map(row_of).collect::<Result<Vec<_>, _>>()?;
+    let file;
+    let lines: Vec<&str> = match data.strip_prefix("file:") {
+        Some(path) => {
+            file = read(path)?;
+            file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('!')).collect()
+        }
+        None => data.split(';').map(str::trim).filter(|query| !query.is_empty()).collect(),
+    };
+    match lines.len() {
+        0 => return Err(ClientError::NoQuery),
+        n if n > MAX_QUERIES => return Err(ClientError::TooManyQueries(n)),
+        _ => {}
+    }
+    let queries = lines.iter().map(|line| query(&primitives, line, numeric)).collect::<Result<_, _>>()?;
+    Ok(Selection { primitives: primitives.iter().map(|row| row.word.to_owned()).collect(), queries })
+}
+
+/// The primitive of a word. Those that are no part of a key can't be looked for.
+fn row_of(word: &str) -> Result<&'static Primitive, ClientError> {
+    let word = word.trim().to_lowercase();
+    let row = primitive(&word).filter(|row| is_in_keys(row));
+    row.ok_or_else(|| ClientError::UnknownPrimitive { nearest: nearest(&word), word })
+}
+
+fn is_in_keys(row: &Primitive) -> bool {
+    matches!(row.role, Role::Key(_) | Role::Sum(..))
+}
+
+/// The word that was perhaps meant.
+fn nearest(word: &str) -> Option<&'static str> {
+    words()
+        .filter(|candidate| primitive(candidate).is_some_and(is_in_keys))
+        .map(|candidate| (strsim::osa_distance(candidate, word), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn read(path: &str) -> Result<String, ClientError> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ClientError::FileNotFound(path.to_owned()),
+        _ => ClientError::FileNotRead(path.to_owned(), error),
+    })
+}
+
+/// One query: a value for each primitive.
+fn query(primitives: &[&'static Primitive], text: &str, numeric: bool) -> Result<Vec<Option<Octets>>, ClientError> {
+    let values: Vec<&str> = text.split(',').map(str::trim).collect();
+    if values.len() != primitives.len() {
+        let (query, values, primitives) = (text.to_owned(), values.len(), primitives.len());
+        return Err(ClientError::WrongNumberOfValues { query, values, primitives });
+    }
+    let pairs = primitives.iter().zip(values);
+    pairs.map(|(row, text)| if text == "*" { Ok(None) } else { octets(row, text, numeric).map(Some) }).collect()
+}
+
+/// A value as it stands in keys.
+fn octets(row: &'static Primitive, text: &str, numeric: bool) -> Result<Octets, ClientError> {
+    let value = match row.kind {
+        Kind::Protocol if numeric => {
+            text.parse().map(Value::Protocol).map_err(|_| ParseValueError::Protocol(text.to_owned()))
+        }
+        kind => kind.parse(text),
+    };
+    let value = value.map_err(|error| match error {
+        ParseValueError::Protocol(_) => ClientError::BadProtocol(error),
+        _ => ClientError::BadValue { word: row.word, error },
+    })?;
+    let mut octets = vec![0; row.kind.width()];
+    row.kind.write(value, &mut octets);
+    Ok(Octets(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_and_their_values() {
+        let chosen = selection("src_host, PROTO", "10.0.0.1,tcp; *,6 ;", false).unwrap();
+        assert_eq!(chosen.primitives, ["src_host", "proto"]);
+        let mut ip = vec![4, 10, 0, 0, 1];
+        ip.resize(17, 0);
+        let tcp = Some(Octets(vec![6]));
+        assert_eq!(chosen.queries, [vec![Some(Octets(ip)), tcp.clone()], vec![None, tcp]]);
+    }
+
+    #[test]
+    fn addresses_and_times_hold_colons() {
+        for (word, value) in [
+            ("dst_host", "2001:db8::1"),
+            ("src_mac", "02:00:00:00:00:0a"),
+            ("timestamp_start", "2023-11-14T22:13:20.1"),
+        ] {
+            assert!(selection(word, value, false).is_ok(), "{word}");
+        }
+    }
+
+    #[test]
+    fn queries_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.txt");
+        fs::write(&path, "! hosts\n10.0.0.1\n\n  10.0.0.2\n").unwrap();
+        let data = format!("file:{}", path.display());
+        assert_eq!(selection("src_host", &data, false).unwrap().queries.len(), 2);
+    }
+
+    #[test]
+    fn what_can_not_be_looked_for() {
+        let error = |list, data: &str| selection(list, data, false).unwrap_err().to_string();
+        assert_eq!(error("src_host,proto", "10.0.0.1"), "'10.0.0.1' has 1 values for 2 primitives");
+        assert_eq!(error("src_host", ""), "no value to look for");
+        assert_eq!(error("none", "1"), "unknown primitive 'none'");
+        assert_eq!(error("proto", &"6;".repeat(5000)), "5000 queries, at most 4096 at once");
+    }
+
+    #[test]
+    fn every_primitive_of_a_key_can_be_looked_for() {
+        for word in words().filter(|word| primitive(word).is_some_and(is_in_keys)) {
+            assert!(selection(word, "*", false).is_ok(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! pmacctd.conf and its YAML form, as typed settings.

@@ -1,0 +1,109 @@
+//! From an observation to a plugin's pipe.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rpmacct_capture::{Filter, Frame};
+use rpmacct_pipe::Writer;
+use rpmacct_primitives::{End, Observation, RecordLayout, Schema};
+
+use crate::BATCH_AGE;
+use crate::counts::PipelineCounts;
+
+/// Makes the records of one plugin.
+pub struct Pipeline {
+    schema: Arc<Schema>,
+    layout: RecordLayout,
+    filter: Option<Filter>,
+    needs_transport: bool,
+    writer: Writer,
+    filtered: u64,
+    withheld: u64,
+    /// When the oldest record of the pending batch was first noticed.
+    pending_since: Option<Instant>,
+}
+
+impl Pipeline {
+    /// A pipeline that writes records of `schema` into `writer`.
+    pub fn new(schema: Arc<Schema>, filter: Option<Filter>, writer: Writer) -> Self {
+        Self {
+            layout: schema.layout(),
+            needs_transport: schema.needs().transport,
+            schema,
+            filter,
+            writer,
+            filtered: 0,
+            withheld: 0,
+            pending_since: None,
+        }
+    }
+
+    /// What became of packets here.
+    pub(crate) fn counts(&self) -> PipelineCounts {
+        let pipe = self.writer.counts();
+        PipelineCounts {
+            filtered: self.filtered,
+            withheld: self.withheld,
+            multiplicity: if self.schema.counts_twice() { 2 } else { 1 },
+            offered: pipe.offered(),
+            lost: pipe.lost(),
+        }
+    }
+
+    /// Whether its keys look at the transport header.
+    pub fn needs_transport(&self) -> bool {
+        self.needs_transport
+    }
+
+    /// Offers a packet: it is filtered out, becomes a record (or two), or finds the pipe full.
+    #[inline]
+    pub(crate) fn offer(&mut self, frame: &Frame<'_>, observation: &Observation<'_>) {
+        if let Some(filter) = &mut self.filter
+            && !filter.passes(frame)
+        {
+            self.filtered += 1;
+            return;
+        }
+        self.record(observation, End::Source);
+        if self.schema.counts_twice() {
+            self.record(observation, End::Destination);
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, observation: &Observation<'_>, end: End) {
+        let Self { layout, schema, writer, .. } = self;
+        writer.push(1, |slot| layout.write(slot, schema, observation, end));
+    }
+
+    /// A fragment has to wait.
+    pub(crate) fn withhold(&mut self) {
+        self.withheld += 1;
+    }
+
+    /// A fragment has waited long enough.
+    pub(crate) fn release(&mut self, frame: &Frame<'_>, observation: &Observation<'_>) {
+        self.withheld -= 1;
+        self.offer(frame, observation);
+    }
+
+    pub(crate) fn publish_old(&mut self, now: Instant) -> Option<Duration> {
+        if !self.writer.is_pending() {
+            self.pending_since = None;
+            return None;
+        }
+        let since = *self.pending_since.get_or_insert(now);
+        let age = now.saturating_duration_since(since);
+        if age < BATCH_AGE {
+            return Some(BATCH_AGE - age);
+        }
+        self.publish();
+        None
+    }
+
+    pub(crate) fn publish(&mut self) -> u64 {
+        self.writer.publish();
+        self.pending_since = None;
+        self.writer.batches_sent()
+    }
+}

@@ -1,0 +1,260 @@
+//! Feeding the core until it is told to stop.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use rpmacct_capture::{Doorbell, KernelCounts, Live, LiveError, Savefile, SavefileError};
+use rpmacct_packet::Timestamp;
+
+use crate::Core;
+use crate::control::Control;
+use crate::counts::SourceCounts;
+
+/// Frames read before others get a word in.
+const BURST: usize = 4096;
+
+/// How long frames that the kernel has counted may take to come. What has not come by then never will:
+/// libpcap itself has taken it away.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// The clocks: libraries read none themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// For intervals.
+    pub monotonic: fn() -> Instant,
+    /// For what is compared with the times of frames.
+    pub wall: fn() -> Timestamp,
+}
+
+/// How a savefile is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SavefileOptions {
+    /// Whether the core stays when the file ends, so that tables can be queried.
+    pub wait: bool,
+    /// Waited before each reading.
+    pub delay: Duration,
+    /// How many times it is read, at least once.
+    pub times: u64,
+}
+
+/// Feeds frames from an interface until a [`Control::Stop`]. What the kernel holds by then is still read.
+///
+/// `before` is what earlier calls returned for interfaces that failed: the counts go on from there. After an
+/// error the core keeps all that it has, so that another source may go on feeding it.
+pub fn run_live(
+    core: &mut Core,
+    live: &mut Live,
+    control: &Receiver<Control>,
+    doorbell: &Doorbell,
+    clock: Clock,
+    before: SourceCounts,
+) -> (SourceCounts, Result<(), LiveError>) {
+    let base = core.seen();
+    let mut session =
+        LiveSession { core, live, clock, base, kernel: KernelCounts::default(), taken_away: 0, before };
+    let result = session.run(control, doorbell);
+    // What is still unread now will never be read.
+    session.taken_away = u64::MAX;
+    let _ = session.ask_kernel();
+    (session.count(), result)
+}
+
+struct LiveSession<'a> {
+    core: &'a mut Core,
+    live: &'a mut Live,
+    clock: Clock,
+    /// Frames that the core had seen before this session.
+    base: u64,
+    /// What the kernel said when it was asked last.
+    kernel: KernelCounts,
+    /// Frames that the kernel counted and libpcap took away.
+    taken_away: u64,
+    before: SourceCounts,
+}
+
+impl LiveSession<'_> {
+    fn run(&mut self, control: &Receiver<Control>, doorbell: &Doorbell) -> Result<(), LiveError> {
+        loop {
+            let read = self.read()?;
+            let publish_in = self.core.publish_old((self.clock.monotonic)());
+            if self.answer(control)? {
+                return self.drain();
+            }
+            if read == 0 {
+                let now = (self.clock.wall)();
+                self.core.expire_fragments(now);
+                let expiry = self.core.next_expiry().map(|at| at.saturating_since(now));
+                self.live.wait(Some(doorbell), publish_in.into_iter().chain(expiry).min())?;
+            }
+        }
+    }
+
+    /// Answers what was asked so far. Returns true when told to stop.
+    fn answer(&mut self, control: &Receiver<Control>) -> Result<bool, LiveError> {
+        loop {
+            match control.try_recv() {
+                Ok(Control::Stop) | Err(TryRecvError::Disconnected) => return Ok(true),
+                Ok(Control::Settle { pipeline, reply }) => {
+                    self.drain()?;
+                    let _ = reply.send(self.core.publish(pipeline).unwrap_or(0));
+                }
+                Ok(Control::Count { reply }) => {
+                    self.ask_kernel()?;
+                    let _ = reply.send(self.core.report(self.count()));
+                }
+                Err(TryRecvError::Empty) => return Ok(false),
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<usize, LiveError> {
+        let Self { core, live, .. } = self;
+        live.read(BURST, |frame| core.frame(&frame))
+    }
+
+    /// Reads until everything that the kernel has counted by now has come.
+    fn drain(&mut self) -> Result<(), LiveError> {
+        self.ask_kernel()?;
+        let target = self.kernel.received - self.kernel.dropped;
+        let mut quiet_since: Option<Instant> = None;
+        while self.seen() + self.taken_away < target {
+            if self.read()? > 0 {
+                quiet_since = None;
+                continue;
+            }
+            let now = (self.clock.monotonic)();
+            let quiet = now.saturating_duration_since(*quiet_since.get_or_insert(now));
+            if quiet >= GRACE {
+                self.taken_away = target.saturating_sub(self.seen());
+                break;
+            }
+            self.live.wait(None, Some(GRACE - quiet))?;
+        }
+        Ok(())
+    }
+
+    fn ask_kernel(&mut self) -> Result<(), LiveError> {
+        self.kernel = self.live.counts()?;
+        Ok(())
+    }
+
+    fn count(&self) -> SourceCounts {
+        let KernelCounts { received, dropped } = self.kernel;
+        let not_seen = (received - dropped).saturating_sub(self.seen());
+        let filtered = not_seen.min(self.taken_away);
+        SourceCounts {
+            received: self.before.received + received,
+            dropped: self.before.dropped + dropped,
+            filtered: self.before.filtered + filtered,
+            unread: not_seen - filtered,
+        }
+    }
+
+    fn seen(&self) -> u64 {
+        self.core.seen() - self.base
+    }
+}
+
+/// Feeds the frames of a savefile, as fast as they can be accounted, until its end (or, with
+/// [`SavefileOptions::wait`], until a [`Control::Stop`]). `at_end` is called when everything has been read,
+/// with the time of the latest frame.
+///
+/// A file that is damaged gives an error after all that comes before the damage has been accounted.
+pub fn run_savefile(
+    core: &mut Core,
+    savefile: &mut Savefile,
+    options: SavefileOptions,
+    control: &Receiver<Control>,
+    doorbell: &Doorbell,
+    clock: Clock,
+    at_end: impl FnOnce(Option<Timestamp>, Result<(), &SavefileError>),
+) -> (SourceCounts, Result<(), SavefileError>) {
+    let mut result = Ok(());
+    for _ in 0..options.times.max(1) {
+        if !options.delay.is_zero() {
+            let source = all_seen(core);
+            if run_idle(core, control, doorbell, clock, Some(options.delay), source) {
+                return (all_seen(core), result);
+            }
+        }
+        savefile.rewind();
+        match read_savefile(core, savefile, control) {
+            Ok(false) => {}
+            Ok(true) => return (all_seen(core), result),
+            Err(error) => result = Err(error),
+        }
+    }
+    core.publish_all();
+    at_end(core.latest(), result.as_ref().copied());
+    let source = all_seen(core);
+    if options.wait {
+        run_idle(core, control, doorbell, clock, None, source);
+    }
+    (source, result)
+}
+
+/// Reads a savefile once. Returns true when told to stop.
+fn read_savefile(
+    core: &mut Core,
+    savefile: &mut Savefile,
+    control: &Receiver<Control>,
+) -> Result<bool, SavefileError> {
+    let mut until_control = BURST;
+    while let Some(frame) = savefile.next() {
+        core.frame(&frame?);
+        until_control -= 1;
+        if until_control == 0 {
+            until_control = BURST;
+            if answer(core, control, all_seen(core)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Waits while there is no source: answers, and publishes what grows old. Returns true when told to stop,
+/// false when the time is over. `source` is what the source said last.
+pub fn run_idle(
+    core: &mut Core,
+    control: &Receiver<Control>,
+    doorbell: &Doorbell,
+    clock: Clock,
+    how_long: Option<Duration>,
+    source: SourceCounts,
+) -> bool {
+    let end = how_long.map(|d| (clock.monotonic)() + d);
+    loop {
+        if answer(core, control, source) {
+            return true;
+        }
+        let now = (clock.monotonic)();
+        let left = end.map(|end| end.saturating_duration_since(now));
+        if left == Some(Duration::ZERO) {
+            return false;
+        }
+        let publish_in = core.publish_old(now);
+        doorbell.wait(publish_in.into_iter().chain(left).min());
+    }
+}
+
+/// Answers what was asked so far. Returns true when told to stop.
+fn answer(core: &mut Core, control: &Receiver<Control>, source: SourceCounts) -> bool {
+    loop {
+        match control.try_recv() {
+            Ok(Control::Stop) | Err(TryRecvError::Disconnected) => return true,
+            Ok(Control::Settle { pipeline, reply }) => {
+                let _ = reply.send(core.publish(pipeline).unwrap_or(0));
+            }
+            Ok(Control::Count { reply }) => {
+                let _ = reply.send(core.report(source));
+            }
+            Err(TryRecvError::Empty) => return false,
+        }
+    }
+}
+
+/// A savefile's frames are received when they are read.
+fn all_seen(core: &Core) -> SourceCounts {
+    SourceCounts { received: core.seen(), ..SourceCounts::default() }
+}

@@ -1,0 +1,169 @@
+//! rpmacctd as a library: command line, privileges, logging, signals, supervision.
+//!
+//! [`run`] is the whole daemon, given a catalogue of plugins; a `main` of one line is enough, and a user's
+//! own `main` may add plugins to the catalogue.
+//!
+//! Its life: read the configuration, make a plan of it (everything is checked before anything is opened), go
+//! to the background, open the capture and the plugins, say that it is ready, run, and at the end drain the
+//! kernel's ring and the pipes and let each plugin finish.
+
+mod background;
+mod host;
+mod keys;
+mod log;
+mod open;
+mod pidfile;
+mod plan;
+mod runner;
+mod supervise;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use nix::sys::stat::{Mode, umask};
+use rpmacct_config::{Action, CommandLine, Config, Registry, Source, Warning};
+use rpmacct_plugin::{Key, Plugin};
+use rpmacct_primitives::{Group, TABLE};
+
+use background::{Parent, Side};
+use open::Opened;
+use pidfile::PidFiles;
+use plan::Plan;
+
+/// All configuration keys: the daemon's and those of the plugins.
+pub fn registry(catalogue: &[&'static dyn Plugin]) -> Registry {
+    let plugins = catalogue.iter().flat_map(|plugin| plugin.keys().iter().copied());
+    Registry::new(keys::KEYS.iter().copied().chain(plugins))
+}
+
+/// Runs the daemon as the command line says and returns its exit status. `args` begins with the program's
+/// name.
+pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let registry = registry(catalogue);
+    let command_line = match CommandLine::parse(args.into_iter().skip(1), &registry) {
+        Ok(command_line) => command_line,
+        Err(error) => return refuse(&format!("{error}\n\n{}", registry.usage())),
+    };
+    match command_line.action {
+        Action::Help => return say(&registry.usage()),
+        Action::Version => return say(&version(catalogue)),
+        Action::List => return say(&list()),
+        Action::Run | Action::Check => {}
+    }
+    let (config, warnings) = match Config::load(&registry, Source::from(&command_line)) {
+        Ok(loaded) => loaded,
+        Err(errors) => return refuse_all(&errors),
+    };
+    let plan = match Plan::new(&config, catalogue) {
+        Ok(plan) => plan,
+        Err(errors) => return refuse_all(&errors),
+    };
+    if command_line.action == Action::Check {
+        for warning in warnings {
+            eprintln!("WARN: {warning}");
+        }
+        return say("OK: the configuration is valid\n");
+    }
+    launch(&plan, &config, &warnings)
+}
+
+/// Goes to the background if asked to, and runs.
+fn launch(plan: &Plan, config: &Config, warnings: &[Warning]) -> ExitCode {
+    if !plan.daemonize {
+        return match start(plan, config, warnings, None) {
+            Ok(code) => code,
+            Err(message) => refuse(&message),
+        };
+    }
+    match background::detach() {
+        Err(error) => refuse(&format!("going to the background: {error}")),
+        Ok(Side::Parent(code)) => code,
+        Ok(Side::Child(parent)) => {
+            let mut parent = Some(parent);
+            let result = start(plan, config, warnings, Some(&mut parent));
+            match (result, parent) {
+                (Ok(code), _) => code,
+                (Err(message), Some(parent)) => {
+                    parent.failed(&format!("ERROR: {message}\n"));
+                    ExitCode::FAILURE
+                }
+                (Err(_), None) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Opens everything, then runs. The parent, if there is one, is told when everything is open.
+fn start(
+    plan: &Plan,
+    config: &Config,
+    warnings: &[Warning],
+    parent: Option<&mut Option<Parent>>,
+) -> Result<ExitCode, String> {
+    umask(Mode::from_bits_truncate(plan.umask as _));
+    let log = log::open(plan.log.clone()).map_err(|(path, e)| format!("opening {}: {e}", path.display()))?;
+    tracing::info!("rpmacctd {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!("{}", config.read_from());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let opened = Opened::new(plan, config).map_err(|error| error.to_string())?;
+    let plugins = plan.plugins.iter().map(|plugin| (plugin.plugin.kind(), plugin.name.as_str()));
+    let pid_files = match &plan.pidfile {
+        Some(path) => PidFiles::write(path, plugins)
+            .map_err(|(path, error)| format!("writing {}: {error}", path.display()))?,
+        None => PidFiles::default(),
+    };
+    let code = supervise::run(opened, log, plan.exit_any, || match parent.and_then(Option::take) {
+        Some(parent) => parent.ready(),
+        None => Ok(()),
+    });
+    drop(pid_files);
+    code.map_err(|error| error.to_string())
+}
+
+fn say(text: &str) -> ExitCode {
+    // A reader that has gone away has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn refuse(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "ERROR: {message}");
+    ExitCode::FAILURE
+}
+
+fn refuse_all(errors: &[impl Display]) -> ExitCode {
+    for error in errors {
+        refuse(&error.to_string());
+    }
+    ExitCode::FAILURE
+}
+
+fn version(catalogue: &[&'static dyn Plugin]) -> String {
+    let mut text = format!("rpmacctd {}\n\nplugins:\n", env!("CARGO_PKG_VERSION"));
+    for plugin in catalogue {
+        text.push_str(&format!("  {:10} {}\n", plugin.kind(), plugin.doc()));
+    }
+    text
+}
+
+/// The primitives, in groups.
+fn list() -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        text.push_str(&format!("{}:\n", group.title()));
+        for row in TABLE.iter().filter(|row| row.group == *group) {
+            text.push_str(&format!("{:<32} : {}\n", row.word, row.doc));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The rows that this crate declares.
+pub fn keys() -> &'static [&'static Key] {
+    keys::KEYS
+}

@@ -1,0 +1,173 @@
+//! The thread of a plugin: batches from the pipe, commands from others, ticks when something is due.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use rpmacct_ledger::Balance;
+use rpmacct_packet::Timestamp;
+use rpmacct_pipe::{Counts, Reader};
+use rpmacct_plugin::{Batch, Schema, Sink, SinkError, Tallies};
+
+/// The time that sinks are given: the wall clock, or while a savefile is read, a moment that stands still.
+///
+/// So nothing falls due while a savefile is read, and its output does not depend on how fast that goes.
+#[derive(Debug, Clone)]
+pub(crate) struct SinkClock(Arc<Moments>);
+
+#[derive(Debug)]
+struct Moments {
+    /// The moment at which the clock stands, or [`RUNNING`].
+    now: AtomicI64,
+    /// The moment at which sinks finish, or [`RUNNING`].
+    finish: AtomicI64,
+}
+
+const RUNNING: i64 = i64::MIN;
+
+impl SinkClock {
+    /// A clock that shows the wall's time.
+    pub(crate) fn running() -> Self {
+        Self(Arc::new(Moments { now: RUNNING.into(), finish: RUNNING.into() }))
+    }
+
+    /// A clock that stands still.
+    pub(crate) fn stopped(at: Timestamp) -> Self {
+        Self(Arc::new(Moments { now: at.as_nanos().into(), finish: RUNNING.into() }))
+    }
+
+    /// Lets the clock run.
+    pub(crate) fn run(&self) {
+        self.0.now.store(RUNNING, Ordering::Release);
+    }
+
+    /// Lets sinks finish as if at this time.
+    pub(crate) fn finish_at(&self, at: Timestamp) {
+        self.0.finish.store(at.as_nanos(), Ordering::Release);
+    }
+
+    fn now(&self) -> Timestamp {
+        moment(&self.0.now)
+    }
+
+    fn finish(&self) -> Timestamp {
+        moment(&self.0.finish)
+    }
+
+    fn is_running(&self) -> bool {
+        self.0.now.load(Ordering::Acquire) == RUNNING
+    }
+}
+
+fn moment(at: &AtomicI64) -> Timestamp {
+    match at.load(Ordering::Acquire) {
+        RUNNING => wall(),
+        nanos => Timestamp::from_nanos(nanos),
+    }
+}
+
+/// The wall clock.
+pub(crate) fn wall() -> Timestamp {
+    Timestamp::from_nanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+/// What others ask of a plugin's thread.
+pub(crate) enum Command {
+    /// Answer when this many batches have been absorbed.
+    Reached(u64, Sender<()>),
+    /// Answer with the plugin's balances, at one moment between two batches.
+    Count(Sender<Absorbed>),
+    /// SIGHUP.
+    Reopen,
+}
+
+/// What a plugin has absorbed, and what it did with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Absorbed {
+    /// In packets times the pipeline's multiplicity.
+    pub(crate) absorbed: u64,
+    pub(crate) balances: [Balance; 2],
+}
+
+/// Runs a sink until its pipe ends.
+pub(crate) struct Runner {
+    pub(crate) speaker: String,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) reader: Reader,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) clock: SinkClock,
+    pub(crate) tallies: Arc<Tallies>,
+}
+
+impl Runner {
+    /// Returns what the plugin did in all its life.
+    pub(crate) fn run(mut self) -> Absorbed {
+        let mut waiters: Vec<(u64, Sender<()>)> = Vec::new();
+        loop {
+            while let Some(received) = self.reader.next() {
+                let result = self.sink.absorb(&Batch::new(&self.schema, received.records()));
+                drop(received);
+                report(result);
+                self.obey(&mut waiters);
+            }
+            let finished = self.reader.is_finished();
+            self.obey(&mut waiters);
+            let now = self.clock.now();
+            report(self.sink.tick(now));
+            if finished {
+                break;
+            }
+            let due = self.sink.due().filter(|_| self.clock.is_running());
+            let timeout = due.map(|due| due.saturating_since(now).max(Duration::from_micros(1)));
+            self.reader.sleep(timeout);
+        }
+        let Self { sink, clock, tallies, reader, speaker, commands, .. } = self;
+        report(sink.finish(clock.finish()));
+        drop(commands);
+        count(&speaker, &reader.counts(), &tallies)
+    }
+
+    fn obey(&mut self, waiters: &mut Vec<(u64, Sender<()>)>) {
+        for command in self.commands.try_iter() {
+            match command {
+                Command::Reached(batches, reply) => waiters.push((batches, reply)),
+                Command::Count(reply) => {
+                    let _ = reply.send(count(&self.speaker, &self.reader.counts(), &self.tallies));
+                }
+                Command::Reopen => report(self.sink.reopen()),
+            }
+        }
+        if waiters.is_empty() {
+            return;
+        }
+        let taken = self.reader.counts().batches_taken();
+        waiters.retain(|(batches, reply)| {
+            let reached = taken >= *batches;
+            if reached {
+                let _ = reply.send(());
+            }
+            !reached
+        });
+    }
+}
+
+fn report(result: Result<(), SinkError>) {
+    if let Err(error) = result {
+        tracing::error!("{error}");
+    }
+}
+
+fn count(of: &str, pipe: &Counts, tallies: &Tallies) -> Absorbed {
+    let absorbed = pipe.taken();
+    let kept = Balance::new(of, "absorbed", absorbed)
+        .part("in the table", tallies.in_table.count())
+        .part("purged", tallies.purged.count())
+        .part("refused", tallies.refused.count());
+    let purged = Balance::new(of, "purged", tallies.purged.count())
+        .part("written", tallies.written.count())
+        .part("lost by the destination", tallies.lost.count())
+        .part("erased", tallies.erased.count());
+    Absorbed { absorbed, balances: [kept, purged] }
+}

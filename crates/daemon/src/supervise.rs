@@ -1,0 +1,243 @@
+//! Running: the threads, the signals, the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use rpmacct_capture::{Doorbell, Live, LiveOptions, SavefileError};
+use rpmacct_core::{
+    Clock, Control, Core, Report, SourceCounts, run_idle, run_live, run_savefile,
+};
+use rpmacct_ledger::Balance;
+use rpmacct_packet::Timestamp;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::host::Switchboard;
+use crate::log::{LogHandle, notice, speak_as};
+use crate::open::{OpenSource, Opened, named_thread};
+use crate::runner::{Absorbed, Command, SinkClock, wall};
+
+/// How often a missing interface is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+const CLOCK: Clock = Clock { monotonic: Instant::now, wall };
+
+/// Runs until told to stop, or the source ends. `started` is called when all threads run.
+pub(crate) fn run(
+    opened: Opened,
+    log: LogHandle,
+    exit_any: bool,
+    started: impl FnOnce() -> std::io::Result<()>,
+) -> std::io::Result<ExitCode> {
+    let Opened { core, source, control, doorbell, clock, runners, switchboard } = opened;
+    let signals = signals()?;
+
+    let (plugin_done_in, plugin_done) = bounded(runners.len());
+    let mut plugins = runners.len();
+    for (number, runner) in runners.into_iter().enumerate() {
+        let (done, speaker) = (plugin_done_in.clone(), runner.speaker.clone());
+        named_thread(&speaker.clone(), move || {
+            speak_as(&speaker);
+            // A panic ends this plugin and not the others.
+            let result = catch_unwind(AssertUnwindSafe(|| runner.run())).ok();
+            let _ = done.send((number, result));
+        })?;
+    }
+    drop(plugin_done_in);
+
+    let (core_done_in, core_done) = bounded(1);
+    named_thread("core", move || {
+        let result = catch_unwind(AssertUnwindSafe(|| capture(core, source, &control, &doorbell, &clock)));
+        let _ = core_done_in.send(result.ok());
+    })?;
+    started()?;
+
+    let supervisor = Supervisor { switchboard, log, failed: false, stopping: false };
+    Ok(supervisor.run(&signals, core_done, &plugin_done, &mut plugins, exit_any))
+}
+
+struct Supervisor {
+    switchboard: Arc<OnceLock<Switchboard>>,
+    log: LogHandle,
+    failed: bool,
+    stopping: bool,
+}
+
+impl Supervisor {
+    fn run(
+        mut self,
+        signals: &Receiver<i32>,
+        mut core_done: Receiver<Option<(Report, bool)>>,
+        plugin_done: &Receiver<(usize, Option<Absorbed>)>,
+        plugins: &mut usize,
+        exit_any: bool,
+    ) -> ExitCode {
+        let mut report = None;
+        let mut absorbed = vec![None; *plugins];
+        let mut core_runs = true;
+        while core_runs || *plugins > 0 {
+            select! {
+                recv(signals) -> signal => self.signal(signal.unwrap_or(SIGTERM)),
+                recv(core_done) -> result => {
+                    core_runs = false;
+                    core_done = never();
+                    let ended_well;
+                    (report, ended_well) = result.ok().flatten().map_or((None, false), |(r, well)| (Some(r), well));
+                    self.failed |= !ended_well;
+                }
+                recv(plugin_done) -> result => {
+                    let Ok((number, result)) = result else { break };
+                    *plugins -= 1;
+                    if core_runs && !self.stopping {
+                        self.plugin_ended(number);
+                        if *plugins == 0 || exit_any {
+                            tracing::error!("no more plugins active. Shutting down.");
+                            self.stop();
+                        }
+                    }
+                    self.failed |= result.is_none();
+                    absorbed[number] = result;
+                }
+            }
+        }
+        if let (Some(report), Some(board)) = (report, self.switchboard.get()) {
+            log_ledger(&board.balances(&report, absorbed));
+        }
+        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    fn signal(&mut self, signal: i32) {
+        match signal {
+            SIGINT | SIGTERM if self.stopping => {
+                tracing::warn!("told to stop a second time: what is not written yet is lost");
+                std::process::exit(1);
+            }
+            SIGINT | SIGTERM => {
+                let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+                tracing::info!("{name} received. Exiting ...");
+                self.stop();
+            }
+            SIGHUP => self.reopen(),
+            SIGUSR1 => {
+                if let Some(board) = self.switchboard.get() {
+                    log_ledger(&board.ledger());
+                }
+            }
+            _ => tracing::info!("SIGUSR2 received: there are no maps to reload"),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        if let Some(board) = self.switchboard.get() {
+            board.core.stop();
+        }
+    }
+
+    fn reopen(&self) {
+        if let Err((path, error)) = self.log.reopen() {
+            tracing::error!("reopening {}: {error}", path.display());
+        }
+        for line in self.switchboard.get().iter().flat_map(|board| &board.plugins) {
+            line.command(Command::Reopen);
+        }
+        tracing::info!("SIGHUP received: files reopened");
+    }
+
+    fn plugin_ended(&mut self, number: usize) {
+        self.failed = true;
+        let speaker = self.switchboard.get().and_then(|board| board.plugins.get(number));
+        let speaker = speaker.map_or("a plugin", |line| &line.speaker);
+        tracing::error!("{speaker} has ended; what is meant for it is lost from now on, and counted");
+    }
+}
+
+fn log_ledger(balances: &[Balance]) {
+    for balance in balances {
+        if balance.holds() {
+            notice!("{balance}");
+        } else {
+            tracing::error!("{balance}");
+        }
+    }
+}
+
+fn signals() -> std::io::Result<Receiver<i32>> {
+    let (sender, receiver): (Sender<i32>, _) = bounded(16);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+    named_thread("signals", move || {
+        for signal in signals.forever() {
+            // A signal that finds the queue full says nothing that the others have not said.
+            let _ = sender.try_send(signal);
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// The core's thread. Returns its last report, and whether the source ended as it should.
+fn capture(
+    mut core: Core,
+    source: OpenSource,
+    control: &Receiver<Control>,
+    doorbell: &Doorbell,
+    clock: &SinkClock,
+) -> (Report, bool) {
+    let (counts, ended_well) = match source {
+        OpenSource::Live { live, options, wait } => {
+            let interface = Interface { live, options, wait };
+            interface.capture(&mut core, control, doorbell)
+        }
+        OpenSource::Savefile { mut savefile, options } => {
+            let at_end = |latest: Option<Timestamp>, result: Result<(), &SavefileError>| match result {
+                _ if options.wait => clock.run(),
+                _ => latest.into_iter().for_each(|latest| clock.finish_at(latest)),
+            };
+            let (counts, result) =
+                run_savefile(&mut core, &mut savefile, options, control, doorbell, CLOCK, at_end);
+            (counts, result.is_ok())
+        }
+    };
+    (core.finish(counts), ended_well)
+}
+
+/// An interface that may come and go.
+struct Interface {
+    live: Option<Live>,
+    options: LiveOptions,
+    wait: bool,
+}
+
+impl Interface {
+    fn capture(
+        mut self,
+        core: &mut Core,
+        control: &Receiver<Control>,
+        doorbell: &Doorbell,
+    ) -> (SourceCounts, bool) {
+        let mut counts = SourceCounts::default();
+        loop {
+            if let Some(mut live) = self.live.take() {
+                let result;
+                (counts, result) = run_live(core, &mut live, control, doorbell, CLOCK, counts);
+                match result {
+                    Ok(()) => return (counts, true),
+                    Err(error) if self.wait => tracing::warn!("{error}; waiting for the interface"),
+                    Err(error) => {
+                        tracing::error!("{error}. Exiting.");
+                        return (counts, false);
+                    }
+                }
+            }
+            if run_idle(core, control, doorbell, CLOCK, Some(LOOK_AGAIN), counts) {
+                return (counts, true);
+            }
+            self.live = Live::open(&self.options).ok();
+            if self.live.is_some() {
+                tracing::info!("[{}] is there; capturing", self.options.interface);
+            }
+        }
+    }
+}

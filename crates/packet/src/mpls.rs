@@ -1,0 +1,92 @@
+//! MPLS label stacks (RFC 3032).
+
+use crate::skip::Reason;
+
+/// The labels that a stack may have.
+pub const MAX_LABELS: usize = 16;
+
+/// Octets of a label stack entry.
+const ENTRY_LEN: usize = 4;
+
+/// The labels that a packet carries, as it came: the top label first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MplsStack<'a> {
+    /// Invariant: at most [`MAX_LABELS`]; only the last one has the bottom-of-stack bit.
+    entries: &'a [[u8; ENTRY_LEN]],
+}
+
+impl<'a> MplsStack<'a> {
+    /// The stack that `bytes` begin with, and what follows its bottom.
+    pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Reason> {
+        let (entries, _) = bytes.as_chunks();
+        let within = &entries[..entries.len().min(MAX_LABELS)];
+        let Some(bottom) = within.iter().position(|entry| is_bottom(*entry)) else {
+            return Err(if entries.len() < MAX_LABELS { Reason::MplsCut } else { Reason::MplsDepth });
+        };
+        Ok((Self { entries: &entries[..=bottom] }, &bytes[(bottom + 1) * ENTRY_LEN..]))
+    }
+
+    /// Number of labels.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the packet has no labels.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The label that a router would look at: the outermost one, 20 bits.
+    #[inline]
+    pub fn top(&self) -> Option<u32> {
+        self.entries.first().copied().map(label)
+    }
+
+    /// The label next to the packet, 20 bits.
+    #[inline]
+    pub fn bottom(&self) -> Option<u32> {
+        self.entries.last().copied().map(label)
+    }
+
+    /// The labels from top to bottom, 20 bits each.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = u32> + DoubleEndedIterator + use<'a> {
+        self.entries.iter().copied().map(label)
+    }
+}
+
+/// The label of an entry; after it come 3 bits of traffic class, the bottom bit and 8 bits of time to live.
+#[inline]
+fn label(entry: [u8; ENTRY_LEN]) -> u32 {
+    u32::from_be_bytes(entry) >> 12
+}
+
+#[inline]
+fn is_bottom(entry: [u8; ENTRY_LEN]) -> bool {
+    entry[2] & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::hex;
+
+    #[test]
+    fn two_labels() {
+        let bytes = hex("003e9 4 40  007d2 3 40  45 00");
+        let (stack, rest) = MplsStack::split(&bytes).unwrap();
+        assert_eq!(stack.iter().collect::<Vec<_>>(), [1001, 2002]);
+        assert_eq!((stack.top(), stack.bottom(), stack.len()), (Some(1001), Some(2002), 2));
+        assert_eq!(rest, [0x45, 0x00]);
+    }
+
+    #[test]
+    fn a_stack_without_bottom_is_cut_or_too_deep() {
+        let entry = hex("003e9 4 40");
+        assert_eq!(MplsStack::split(&entry.repeat(MAX_LABELS - 1)), Err(Reason::MplsCut));
+        assert_eq!(MplsStack::split(&entry.repeat(MAX_LABELS)), Err(Reason::MplsDepth));
+        let deepest = [entry.repeat(MAX_LABELS - 1), hex("007d2 1 40")].concat();
+        assert_eq!(MplsStack::split(&deepest).unwrap().0.len(), MAX_LABELS);
+    }
+}

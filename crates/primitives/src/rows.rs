@@ -1,0 +1,404 @@
+//! Keys and counters as the lines that users and their scripts read.
+
+use std::str::FromStr;
+
+use crate::record::Counters;
+use crate::schema::{Column, Schema};
+use crate::table::{Group, Primitive};
+use crate::text::{TimeStyle, ValueStyle, Zone, write_number, write_value};
+
+/// The shape of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Columns padded with blanks.
+    Formatted,
+    /// Values joined by a separator.
+    Csv,
+    /// One JSON object a line.
+    Json,
+    /// [`Self::Formatted`] without counters.
+    EventFormatted,
+    /// [`Self::Csv`] without counters.
+    EventCsv,
+}
+
+impl Layout {
+    /// The words that choose a layout, in the order of the documentation.
+    pub const WORDS: &[&str] = &["formatted", "csv", "json", "event_formatted", "event_csv"];
+
+    /// Whether the layout shows counters.
+    pub const fn has_counters(self) -> bool {
+        !matches!(self, Self::EventFormatted | Self::EventCsv)
+    }
+}
+
+impl FromStr for Layout {
+    type Err = StyleError;
+
+    fn from_str(word: &str) -> Result<Self, StyleError> {
+        Ok(match word {
+            "formatted" => Self::Formatted,
+            "csv" => Self::Csv,
+            "json" => Self::Json,
+            "event_formatted" => Self::EventFormatted,
+            "event_csv" => Self::EventCsv,
+            _ => return Err(StyleError::Layout(word.to_owned())),
+        })
+    }
+}
+
+/// Why an output style can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StyleError {
+    /// A word that names no layout.
+    #[error("unknown output '{0}' (expected one of formatted, csv, json, event_formatted, event_csv)")]
+    Layout(String),
+    /// A separator of more than one character.
+    #[error("'{0}' is not a separator (expected one character, \\t or \\s)")]
+    Separator(String),
+}
+
+/// Whose output it is: the print plugin and the client differ in details that scripts depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// The print plugin.
+    Print,
+    /// The client.
+    Client,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone)]
+pub struct Style {
+    /// Print's or the client's.
+    pub dialect: Dialect,
+    /// The shape.
+    pub layout: Layout,
+    /// Between the values of a CSV line.
+    pub separator: char,
+    /// Protocols as numbers.
+    pub numeric_protocols: bool,
+    /// How times are written.
+    pub time: TimeStyle,
+    /// The zone of times.
+    pub zone: Zone,
+}
+
+impl Style {
+    /// The defaults of a dialect: formatted, a comma, names, local time.
+    pub fn new(dialect: Dialect) -> Self {
+        let time = if dialect == Dialect::Print { TimeStyle::Plain } else { TimeStyle::Zulu };
+        Self {
+            dialect,
+            layout: Layout::Formatted,
+            separator: ',',
+            numeric_protocols: false,
+            time,
+            zone: Zone::local(),
+        }
+    }
+
+    /// Reads a separator: one character, or the words `\t` and `\s`.
+    pub fn parse_separator(text: &str) -> Result<char, StyleError> {
+        let mut chars = text.chars();
+        match (text, chars.next(), chars.next()) {
+            ("\\t", ..) => Ok('\t'),
+            ("\\s", ..) => Ok(' '),
+            (_, Some(c), None) => Ok(c),
+            _ => Err(StyleError::Separator(text.to_owned())),
+        }
+    }
+}
+
+const PACKETS_WIDTH: usize = 20;
+const COUNTER_GAP: usize = 2;
+
+/// Writes the rows of one schema in one style.
+#[derive(Debug)]
+pub struct Rows {
+    columns: Vec<Column>,
+    style: Style,
+    separator: String,
+}
+
+impl Rows {
+    /// Rows of `schema` in `style`.
+    pub fn new(schema: &Schema, style: Style) -> Self {
+        let mut columns = schema.columns().to_vec();
+        if style.dialect == Dialect::Client {
+            // A stable sort: only the interfaces move.
+            columns.sort_by_key(|column| column.primitive().group != Group::Interface);
+        }
+        let separator = style.separator.to_string();
+        Self { columns, style, separator }
+    }
+
+    /// Appends the heading line. JSON has none.
+    pub fn header(&self, out: &mut Vec<u8>) {
+        match self.style.layout {
+            Layout::Json => return,
+            Layout::Formatted | Layout::EventFormatted => {
+                for row in self.primitives() {
+                    padded(out, row.column_width, |out| out.extend_from_slice(row.heading.as_bytes()));
+                }
+                if self.style.layout.has_counters() {
+                    padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"PACKETS"));
+                    out.extend_from_slice(b"BYTES");
+                }
+            }
+            Layout::Csv | Layout::EventCsv => {
+                let mut between = Between::new(&self.separator);
+                for row in self.primitives() {
+                    between.next(out);
+                    out.extend_from_slice(row.heading.as_bytes());
+                }
+                if self.style.layout.has_counters() {
+                    for heading in ["PACKETS", "BYTES"] {
+                        between.next(out);
+                        out.extend_from_slice(heading.as_bytes());
+                    }
+                }
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends the line of one key.
+    pub fn row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
+        match self.style.layout {
+            Layout::Json => self.json_row(key, counters, out),
+            Layout::Formatted | Layout::EventFormatted => self.formatted_row(key, counters, out),
+            Layout::Csv | Layout::EventCsv => self.csv_row(key, counters, out),
+        }
+        out.push(b'\n');
+    }
+
+    fn primitives(&self) -> impl Iterator<Item = &'static Primitive> {
+        self.columns.iter().map(Column::primitive)
+    }
+
+    fn formatted_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
+        let absent_ip = if self.style.dialect == Dialect::Print { "::" } else { "0" };
+        for column in &self.columns {
+            let row = column.primitive();
+            padded(out, row.value_width, |out| self.value(column, key, counters, absent_ip, out));
+            out.extend(std::iter::repeat_n(b' ', row.column_width - row.value_width));
+        }
+        if self.style.layout.has_counters() {
+            padded(out, PACKETS_WIDTH, |out| write_number(counters.packets, out));
+            out.extend_from_slice(b"  ");
+            write_number(counters.bytes, out);
+        }
+    }
+
+    fn csv_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
+        let mut between = Between::new(&self.separator);
+        for column in &self.columns {
+            between.next(out);
+            let start = out.len();
+            self.value(column, key, counters, "", out);
+            quote_if_needed(out, start, &self.separator);
+        }
+        if self.style.layout.has_counters() {
+            for n in [counters.packets, counters.bytes] {
+                between.next(out);
+                write_number(n, out);
+            }
+        }
+    }
+
+    fn json_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
+        out.push(b'{');
+        if self.style.dialect == Dialect::Print {
+            out.extend_from_slice(br#""event_type": "purge", "#);
+        }
+        for column in &self.columns {
+            let row = column.primitive();
+            out.push(b'"');
+            out.extend_from_slice(row.json.as_bytes());
+            out.extend_from_slice(b"\": ");
+            let number = match column {
+                Column::Key(_) => row.kind.is_json_number(),
+                // The client's answer has it as a string, in all versions of the peer.
+                Column::TcpFlags(_) => self.style.dialect == Dialect::Print,
+            };
+            // Text values are addresses, names and times: nothing in them needs escaping.
+            if !number {
+                out.push(b'"');
+            }
+            self.value(column, key, counters, "", out);
+            if !number {
+                out.push(b'"');
+            }
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(br#""packets": "#);
+        write_number(counters.packets, out);
+        out.extend_from_slice(br#", "bytes": "#);
+        write_number(counters.bytes, out);
+        out.push(b'}');
+    }
+
+    #[inline]
+    fn value(
+        &self,
+        column: &Column,
+        key: &[u8],
+        counters: &Counters,
+        absent_ip: &'static str,
+        out: &mut Vec<u8>,
+    ) {
+        match column {
+            Column::Key(field) => {
+                let Style { numeric_protocols, time, ref zone, .. } = self.style;
+                write_value(field.value(key), ValueStyle { absent_ip, numeric_protocols, time, zone }, out);
+            }
+            Column::TcpFlags(_) => write_number(counters.tcp_flags.into(), out),
+        }
+    }
+}
+
+/// Appends what `write` appends, then blanks up to `width` characters. Longer values are never cut.
+#[inline]
+fn padded(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let end = out.len() + width;
+    write(out);
+    if out.len() < end {
+        out.resize(end, b' ');
+    }
+}
+
+/// Quotes the CSV value that begins at `start` if it holds the separator, a quote or a line end (RFC 4180).
+/// Among the built-in kinds only a time written with a blank, or an odd separator (`.`, `:`), needs it.
+fn quote_if_needed(out: &mut Vec<u8>, start: usize, separator: &str) {
+    let value = &out[start..];
+    let holds_separator = match separator.as_bytes() {
+        [one] => value.contains(one),
+        many => value.windows(many.len()).any(|w| w == many),
+    };
+    if !holds_separator && !value.iter().any(|b| matches!(b, b'"' | b'\n' | b'\r')) {
+        return;
+    }
+    let quoted = String::from_utf8_lossy(value).replace('"', "\"\"");
+    out.truncate(start);
+    out.push(b'"');
+    out.extend_from_slice(quoted.as_bytes());
+    out.push(b'"');
+}
+
+/// Writes a separator before every value but the first.
+struct Between<'a> {
+    separator: &'a str,
+    first: bool,
+}
+
+impl<'a> Between<'a> {
+    fn new(separator: &'a str) -> Self {
+        Self { separator, first: true }
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.first) {
+            out.extend_from_slice(self.separator.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaOptions;
+
+    /// One row of `aggregate` with the given values, under its heading.
+    fn lines(aggregate: &str, values: &[(&str, &str)], style: Style) -> String {
+        let schema = Schema::parse(aggregate, SchemaOptions::default()).unwrap();
+        let mut key = vec![0; schema.key_len()];
+        for (word, text) in values {
+            let field = schema.field(word).unwrap();
+            field.primitive.kind.write(field.primitive.kind.parse(text).unwrap(), &mut key[field.range()]);
+        }
+        let rows = Rows::new(&schema, style);
+        let mut out = Vec::new();
+        rows.header(&mut out);
+        rows.row(&key, &Counters { packets: 4, bytes: 260, flows: 0, tcp_flags: 27 }, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    const FIVE: &str = "src_host, dst_host, src_port, dst_port, proto, tos, tcpflags";
+    const VALUES: &[(&str, &str)] = &[
+        ("src_host", "10.0.0.1"),
+        ("dst_host", "10.0.0.2"),
+        ("src_port", "40000"),
+        ("dst_port", "80"),
+        ("proto", "tcp"),
+        ("tos", "16"),
+    ];
+
+    fn style(dialect: Dialect, layout: Layout) -> Style {
+        Style { layout, zone: Zone::utc(), ..Style::new(dialect) }
+    }
+
+    #[test]
+    fn formatted_as_the_peer_pads_it() {
+        assert_eq!(
+            lines(FIVE, VALUES, style(Dialect::Print, Layout::Formatted)),
+            "SRC_IP                                         DST_IP                                         SRC_PORT  DST_PORT  TCP_FLAGS  PROTOCOL    TOS    PACKETS               BYTES\n\
+             10.0.0.1                                       10.0.0.2                                       40000     80        27         tcp         16     4                     260\n"
+        );
+    }
+
+    #[test]
+    fn csv_and_json() {
+        assert_eq!(
+            lines(FIVE, VALUES, style(Dialect::Print, Layout::Csv)),
+            "SRC_IP,DST_IP,SRC_PORT,DST_PORT,TCP_FLAGS,PROTOCOL,TOS,PACKETS,BYTES\n\
+             10.0.0.1,10.0.0.2,40000,80,27,tcp,16,4,260\n"
+        );
+        assert_eq!(
+            lines(FIVE, VALUES, style(Dialect::Print, Layout::Json)),
+            "{\"event_type\": \"purge\", \"ip_src\": \"10.0.0.1\", \"ip_dst\": \"10.0.0.2\", \"port_src\": 40000, \
+             \"port_dst\": 80, \"tcp_flags\": 27, \"ip_proto\": \"tcp\", \"tos\": 16, \"packets\": 4, \"bytes\": 260}\n"
+        );
+        assert_eq!(
+            lines("src_host, tcpflags", &VALUES[..1], style(Dialect::Client, Layout::Json)),
+            "{\"ip_src\": \"10.0.0.1\", \"tcp_flags\": \"27\", \"packets\": 4, \"bytes\": 260}\n"
+        );
+    }
+
+    #[test]
+    fn events_have_no_counters() {
+        assert_eq!(
+            lines("proto", &VALUES[4..5], style(Dialect::Print, Layout::EventFormatted)),
+            "PROTOCOL    \ntcp         \n"
+        );
+        assert_eq!(lines("proto", &VALUES[4..5], style(Dialect::Print, Layout::EventCsv)), "PROTOCOL\ntcp\n");
+    }
+
+    #[test]
+    fn the_client_shows_interfaces_first() {
+        let heading = |dialect| lines("in_iface, src_mac, src_host", &[], style(dialect, Layout::Csv));
+        assert!(heading(Dialect::Print).starts_with("SRC_MAC,IN_IFACE,SRC_IP,"));
+        assert!(heading(Dialect::Client).starts_with("IN_IFACE,SRC_MAC,SRC_IP,"));
+    }
+
+    #[test]
+    fn a_value_that_holds_the_separator_is_quoted() {
+        let mut with_dot = style(Dialect::Print, Layout::Csv);
+        with_dot.separator = '.';
+        assert!(lines("src_host", &VALUES[..1], with_dot).ends_with("\"10.0.0.1\".4.260\n"));
+    }
+
+    #[test]
+    fn separators() {
+        assert_eq!(Style::parse_separator("\\t"), Ok('\t'));
+        assert_eq!(Style::parse_separator("\\s"), Ok(' '));
+        assert_eq!(Style::parse_separator(";"), Ok(';'));
+        assert!(Style::parse_separator(";;").is_err());
+        assert!(Style::parse_separator("").is_err());
+    }
+
+    #[test]
+    fn nothing_aggregated_is_counters_alone() {
+        assert_eq!(lines("none", &[], style(Dialect::Print, Layout::Csv)), "PACKETS,BYTES\n4,260\n");
+    }
+}

@@ -1,0 +1,266 @@
+//! An `aggregate` list, compiled.
+
+use crate::kind::Value;
+use crate::observation::Observation;
+use crate::record::RecordLayout;
+use crate::table::{Primitive, Read, Role, TABLE, primitive, words};
+
+/// Which octets of a key belong to which primitive, and how they are filled from a packet.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    fields: Vec<Field>,
+    columns: Vec<Column>,
+    key_len: usize,
+    counts_twice: bool,
+    options: SchemaOptions,
+}
+
+/// One primitive's part of the key.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The primitive.
+    pub primitive: &'static Primitive,
+    /// Where its octets begin in the key.
+    pub offset: usize,
+    source: Read,
+    destination: Read,
+}
+
+/// A column of the output, in order.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// A part of the key.
+    Key(Field),
+    /// The OR-ed TCP flags.
+    TcpFlags(&'static Primitive),
+}
+
+/// What changes keys besides the words of `aggregate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SchemaOptions {
+    /// `timestamps_secs`: times in keys are cut to whole seconds.
+    pub whole_seconds: bool,
+}
+
+/// What a schema needs of the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Something of the transport header: later fragments must be given their first one's ports.
+    pub transport: bool,
+}
+
+/// Which end of a packet a record is for. Only `sum_*` makes a record for each end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The source, or both where nothing is summed.
+    Source,
+    /// The destination.
+    Destination,
+}
+
+/// Why a list of primitives is no schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// A word that is not in the table.
+    #[error("unknown primitive '{word}'")]
+    Unknown {
+        /// The word as it was written.
+        word: String,
+    },
+    /// Two primitives that would fill the same column.
+    #[error("'{0}' and '{1}' fill the same column; use one of them")]
+    SameColumn(&'static str, &'static str),
+}
+
+impl Schema {
+    /// Compiles a comma-separated list of primitives. Case and blanks do not matter, and neither does the
+    /// order; repeating a word is harmless. An empty list is `src_host`, the peer's default.
+    pub fn parse(aggregate: &str, options: SchemaOptions) -> Result<Self, SchemaError> {
+        let text: String = aggregate.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
+        let mut chosen = Vec::new();
+        for word in text.split(',').filter(|word| !word.is_empty()) {
+            chosen.push(primitive(word).ok_or_else(|| SchemaError::Unknown { word: word.to_owned() })?);
+        }
+        if chosen.is_empty() {
+            chosen.extend(primitive("src_host"));
+        }
+        let rows = TABLE.iter().filter(|row| chosen.iter().any(|c| std::ptr::eq(*c, *row)));
+        Self::of_rows(rows, options)
+    }
+
+    fn of_rows(
+        rows: impl Iterator<Item = &'static Primitive>,
+        options: SchemaOptions,
+    ) -> Result<Self, SchemaError> {
+        let mut schema =
+            Self { fields: Vec::new(), columns: Vec::new(), key_len: 0, counts_twice: false, options };
+        for row in rows {
+            if let Some(twin) = schema.fields.iter().find(|f| f.primitive.heading == row.heading) {
+                return Err(SchemaError::SameColumn(twin.primitive.word, row.word));
+            }
+            let (source, destination) = match row.role {
+                Role::Key(read) => (read, read),
+                Role::Sum(source, destination) => {
+                    schema.counts_twice = true;
+                    (source, destination)
+                }
+                Role::TcpFlags => {
+                    schema.columns.push(Column::TcpFlags(row));
+                    continue;
+                }
+                Role::Nothing => continue,
+            };
+            let field = Field { primitive: row, offset: schema.key_len, source, destination };
+            schema.key_len += row.kind.width();
+            schema.fields.push(field);
+            schema.columns.push(Column::Key(field));
+        }
+        Ok(schema)
+    }
+
+    /// The parts of the key, in the order of their octets.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field of a primitive, by its word or one of its aliases.
+    pub fn field(&self, word: &str) -> Option<&Field> {
+        let row = primitive(word)?;
+        self.fields.iter().find(|field| std::ptr::eq(field.primitive, row))
+    }
+
+    /// The columns before the counters, in the order of print's output.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Octets of a key.
+    pub fn key_len(&self) -> usize {
+        self.key_len
+    }
+
+    /// The layout of this schema's records.
+    pub fn layout(&self) -> RecordLayout {
+        RecordLayout::new(self.key_len)
+    }
+
+    /// Whether every packet makes two records (`sum_host` and its like).
+    pub fn counts_twice(&self) -> bool {
+        self.counts_twice
+    }
+
+    /// Whether the TCP flags are wanted.
+    pub fn has_tcp_flags(&self) -> bool {
+        self.columns.iter().any(|column| matches!(column, Column::TcpFlags(_)))
+    }
+
+    /// The options that it was compiled with.
+    pub fn options(&self) -> SchemaOptions {
+        self.options
+    }
+
+    /// What the core must find out for this schema.
+    pub fn needs(&self) -> Needs {
+        let transport = self.has_tcp_flags() || self.fields.iter().any(|f| f.primitive.reads_transport());
+        Needs { transport }
+    }
+
+    /// The list of primitives that compiles to this schema again.
+    pub fn aggregate(&self) -> String {
+        let words: Vec<_> = self.columns.iter().map(|column| column.primitive().word).collect();
+        if words.is_empty() { "none".to_owned() } else { words.join(",") }
+    }
+
+    /// Writes the key of a packet. `key` must be [`Self::key_len`] octets long.
+    #[inline]
+    pub fn write_key(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
+        key.fill(0);
+        let mut observation = *observation;
+        if self.options.whole_seconds {
+            observation.time = rpmacct_packet::Timestamp::from_secs_nanos(observation.time.secs(), 0);
+        }
+        for field in &self.fields {
+            let read = if end == End::Source { field.source } else { field.destination };
+            read(&observation, &mut key[field.range()]);
+        }
+    }
+}
+
+impl Field {
+    /// The octets of this field in a key.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.primitive.kind.width()
+    }
+
+    /// The value of this field in `key`.
+    pub fn value(&self, key: &[u8]) -> Value {
+        self.primitive.kind.value(&key[self.range()])
+    }
+}
+
+impl Column {
+    /// The primitive that the column shows.
+    pub fn primitive(&self) -> &'static Primitive {
+        match self {
+            Self::Key(field) => field.primitive,
+            Self::TcpFlags(row) => row,
+        }
+    }
+}
+
+impl SchemaError {
+    /// The word that is wrong, and the words that could have been meant.
+    pub fn unknown_word(&self) -> Option<(&str, impl Iterator<Item = &'static str> + use<>)> {
+        match self {
+            Self::Unknown { word } => Some((word, words())),
+            Self::SameColumn(..) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(aggregate: &str) -> Result<Schema, SchemaError> {
+        Schema::parse(aggregate, SchemaOptions::default())
+    }
+
+    #[test]
+    fn order_case_and_blanks_do_not_matter() {
+        let a = parse("dst_host, SRC_host,src_ host").unwrap();
+        assert_eq!(a.aggregate(), "src_host,dst_host");
+        assert_eq!(a.field("dst_host").unwrap().range(), 17..34);
+    }
+
+    #[test]
+    fn every_word_compiles_and_round_trips() {
+        for word in words() {
+            let schema = parse(word).unwrap();
+            assert_eq!(parse(&schema.aggregate()).unwrap().aggregate(), schema.aggregate(), "{word}");
+        }
+    }
+
+    #[test]
+    fn nothing_and_the_default() {
+        assert_eq!(parse("none").unwrap().key_len(), 0);
+        assert_eq!(parse("none").unwrap().aggregate(), "none");
+        assert_eq!(parse(" ").unwrap().aggregate(), "src_host");
+    }
+
+    #[test]
+    fn sums_keep_their_neighbours() {
+        let schema = parse("sum_host, proto").unwrap();
+        assert!(schema.counts_twice());
+        assert_eq!(schema.aggregate(), "sum_host,proto");
+        assert_eq!(parse("sum_host, src_host").unwrap_err(), SchemaError::SameColumn("src_host", "sum_host"));
+    }
+
+    #[test]
+    fn only_the_transport_header_makes_fragments_wait() {
+        assert!(!parse("src_host, proto, vlan").unwrap().needs().transport);
+        for word in ["src_port", "sum_port", "tcpflags"] {
+            assert!(parse(word).unwrap().needs().transport, "{word}");
+        }
+    }
+}

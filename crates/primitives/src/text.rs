@@ -1,0 +1,202 @@
+//! Values as text, written without allocation.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
+
+use jiff::tz::TimeZone;
+use rpmacct_packet::{MacAddr, Timestamp};
+
+use crate::kind::Value;
+use crate::protocol::protocol_name;
+
+/// How times are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeStyle {
+    /// `2023-11-14 22:13:20.100000`, print's default.
+    #[default]
+    Plain,
+    /// `2023-11-14T22:13:20.100000+00:00` (RFC 9557, `timestamps_rfc3339`).
+    Rfc3339,
+    /// `2023-11-14T22:13:20.100000Z`, or with the zone's offset: the client's default.
+    Zulu,
+    /// `1700000000.100000` (`timestamps_since_epoch`, the client's `-I`).
+    Epoch,
+}
+
+/// The zone that times are written in.
+#[derive(Debug, Clone)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// UTC.
+    pub fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// The machine's own zone.
+    pub fn local() -> Self {
+        Self(TimeZone::system())
+    }
+}
+
+impl TimeStyle {
+    /// Appends a time to `out`.
+    pub fn write(self, time: Option<Timestamp>, zone: &Zone, out: &mut Vec<u8>) {
+        let (secs, nanos) = time.map_or((0, 0), |t| (t.secs(), t.subsec_nanos()));
+        let micros = nanos / 1_000;
+        if self == Self::Epoch {
+            let _ = write!(out, "{secs}.{micros:06}");
+            return;
+        }
+        if time.is_none() && self == Self::Plain {
+            out.extend_from_slice(b"0000-00-00 00:00:00.000000");
+            return;
+        }
+        let instant = jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX);
+        let offset = zone.0.to_offset(instant);
+        let t = offset.to_datetime(instant);
+        let separator = if self == Self::Plain { ' ' } else { 'T' };
+        let _ = write!(
+            out,
+            "{:04}-{:02}-{:02}{separator}{:02}:{:02}:{:02}.{micros:06}",
+            t.year(),
+            t.month(),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second()
+        );
+        let minutes = offset.seconds() / 60;
+        match self {
+            Self::Zulu if minutes == 0 => out.push(b'Z'),
+            Self::Zulu | Self::Rfc3339 => {
+                let sign = if minutes < 0 { '-' } else { '+' };
+                let _ = write!(out, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
+            }
+            Self::Plain | Self::Epoch => {}
+        }
+    }
+}
+
+/// Reads `YYYY-MM-DDTHH:MM:SS[.ffffff]` (or with a blank) in the machine's own zone, or with `Z` in UTC.
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
+    let (civil, zone) = match text.strip_suffix('Z') {
+        Some(civil) => (civil, Zone::utc()),
+        None => (text, Zone::local()),
+    };
+    let time: jiff::civil::DateTime = civil.replacen(' ', "T", 1).parse().ok()?;
+    let instant = zone.0.to_ambiguous_timestamp(time).compatible().ok()?;
+    i64::try_from(instant.as_nanosecond()).ok().map(Timestamp::from_nanos)
+}
+
+/// How an absent address is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ValueStyle<'a> {
+    pub(crate) absent_ip: &'static str,
+    pub(crate) numeric_protocols: bool,
+    pub(crate) time: TimeStyle,
+    pub(crate) zone: &'a Zone,
+}
+
+/// Appends a value as text.
+#[inline]
+pub(crate) fn write_value(value: Value, style: ValueStyle<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Ip(Some(IpAddr::V4(ip))) => write_ipv4(ip.octets(), out),
+        Value::Ip(Some(IpAddr::V6(ip))) => write_ipv6(ip, out),
+        Value::Ip(None) => out.extend_from_slice(style.absent_ip.as_bytes()),
+        Value::Mac(mac) => write_mac(mac, out),
+        Value::Number(n) => write_number(n, out),
+        Value::EtherType(n) => {
+            let _ = write!(out, "{n:x}");
+        }
+        Value::Protocol(n) => match protocol_name(n).filter(|_| !style.numeric_protocols) {
+            Some(name) => out.extend_from_slice(name.as_bytes()),
+            None => write_number(n.into(), out),
+        },
+        Value::Time(time) => style.time.write(time, style.zone, out),
+    }
+}
+
+/// Appends a decimal number.
+#[inline]
+pub(crate) fn write_number(mut n: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+    for (i, octet) in octets.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b'.');
+        }
+        write_number(octet.into(), out);
+    }
+}
+
+/// As `inet_ntop` writes it: RFC 5952, and the IPv4-compatible `::10.0.0.1` with a dotted end.
+fn write_ipv6(ip: Ipv6Addr, out: &mut Vec<u8>) {
+    let s = ip.segments();
+    if s[..6] == [0; 6] && s[6] != 0 {
+        out.extend_from_slice(b"::");
+        let [.., a, b, c, d] = ip.octets();
+        write_ipv4([a, b, c, d], out);
+    } else {
+        let _ = write!(out, "{ip}");
+    }
+}
+
+fn write_mac(mac: MacAddr, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for (i, octet) in mac.0.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b':');
+        }
+        out.push(HEX[usize::from(octet >> 4)]);
+        out.push(HEX[usize::from(octet & 15)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(f: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        f(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_in_every_style() {
+        let time = Some(Timestamp::from_secs_nanos(1_700_000_000, 100_000_999));
+        let write = |style: TimeStyle, time| text(|out| style.write(time, &Zone::utc(), out));
+        assert_eq!(write(TimeStyle::Plain, time), "2023-11-14 22:13:20.100000");
+        assert_eq!(write(TimeStyle::Rfc3339, time), "2023-11-14T22:13:20.100000+00:00");
+        assert_eq!(write(TimeStyle::Zulu, time), "2023-11-14T22:13:20.100000Z");
+        assert_eq!(write(TimeStyle::Epoch, time), "1700000000.100000");
+        assert_eq!(write(TimeStyle::Plain, None), "0000-00-00 00:00:00.000000");
+    }
+
+    #[test]
+    fn addresses_as_inet_ntop_writes_them() {
+        let ip = |t: &str| text(|out| write_ipv6(t.parse().unwrap(), out));
+        assert_eq!(ip("2001:db8:0:0:1:0:0:1"), "2001:db8::1:0:0:1");
+        assert_eq!(ip("::ffff:10.0.0.1"), "::ffff:10.0.0.1");
+        assert_eq!(ip("::10.0.0.1"), "::10.0.0.1");
+        assert_eq!(ip("::1"), "::1");
+        assert_eq!(text(|out| write_ipv4([10, 0, 255, 1], out)), "10.0.255.1");
+        assert_eq!(text(|out| write_mac(MacAddr([2, 0, 0, 0, 0, 0xfe]), out)), "02:00:00:00:00:fe");
+        assert_eq!(text(|out| write_number(u64::MAX, out)), "18446744073709551615");
+        assert_eq!(text(|out| write_number(0, out)), "0");
+    }
+}

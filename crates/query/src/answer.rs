@@ -1,0 +1,146 @@
+//! What a plugin answers.
+
+use rpmacct_ledger::Balance;
+use rpmacct_primitives::{Schema, SchemaOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::error::QueryError;
+
+/// The answer to a request. After [`Self::Table`], rows follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To [`Request::Rows`](crate::Request::Rows): what the rows are.
+    Table(Shape),
+    /// To [`Request::Counts`](crate::Request::Counts): a sum for each query.
+    Sums(Vec<Sum>),
+    /// To [`Request::Erase`](crate::Request::Erase).
+    Erased {
+        /// Packets that were in the table.
+        packets: u64,
+    },
+    /// To [`Request::Status`](crate::Request::Status).
+    Status(Status),
+    /// To [`Request::Ledger`](crate::Request::Ledger).
+    Ledger(Vec<Balance>),
+}
+
+/// What is needed to read the rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// The list of primitives.
+    pub aggregate: String,
+    /// [`SchemaOptions::whole_seconds`].
+    pub whole_seconds: bool,
+    /// Octets of a key, by which two builds notice that they are different.
+    pub key_len: usize,
+}
+
+impl Shape {
+    /// The shape of a table that is aggregated by `schema`.
+    pub fn of(schema: &Schema) -> Self {
+        Self {
+            aggregate: schema.aggregate(),
+            whole_seconds: schema.options().whole_seconds,
+            key_len: schema.key_len(),
+        }
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> Result<Schema, QueryError> {
+        let options = SchemaOptions { whole_seconds: self.whole_seconds };
+        let schema = Schema::parse(&self.aggregate, options);
+        let schema = schema.map_err(|error| QueryError::malformed("the shape of the table", error))?;
+        if schema.key_len() == self.key_len {
+            Ok(schema)
+        } else {
+            let why = format!("keys of '{}' have {} octets here and {} there", self.aggregate, schema.key_len(), self.key_len);
+            Err(QueryError::malformed("the shape of the table", why))
+        }
+    }
+}
+
+/// The sum of all entries that match a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sum {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Flows.
+    pub flows: u64,
+    /// How many entries matched.
+    pub entries: u64,
+}
+
+/// How the plugin is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The plugin's name.
+    pub name: String,
+    /// The daemon's version.
+    pub version: String,
+    /// What the table is aggregated by.
+    pub aggregate: String,
+    /// Entries of the table, those that were reset included.
+    pub entries: u64,
+    /// Packets that are in the table.
+    pub packets: u64,
+    /// Bytes of memory that the table takes.
+    pub memory: u64,
+    /// Seconds since the table was last erased; `None` if it never was.
+    pub erased_before: Option<u64>,
+}
+
+/// The frame of an answer: with it goes whether it is about everything that was captured before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Envelope<A> {
+    pub(crate) complete: bool,
+    pub(crate) answer: A,
+}
+
+impl Envelope<&Answer> {
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>, QueryError> {
+        serde_json::to_vec(self).map_err(|error| QueryError::malformed("the answer", error))
+    }
+}
+
+impl Envelope<Answer> {
+    pub(crate) fn of_json(json: &[u8]) -> Result<Self, QueryError> {
+        serde_json::from_slice(json).map_err(|error| QueryError::malformed("the answer", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_becomes_its_schema_again() {
+        let options = SchemaOptions { whole_seconds: true };
+        let schema = Schema::parse("src_host, timestamp_start, tcpflags", options).unwrap();
+        let again = Shape::of(&schema).schema().unwrap();
+        assert_eq!(again.aggregate(), schema.aggregate());
+        assert_eq!(again.options(), options);
+    }
+
+    #[test]
+    fn a_shape_of_another_build_is_an_error() {
+        let shape = |aggregate: &str, key_len| Shape { aggregate: aggregate.to_owned(), whole_seconds: false, key_len };
+        let error = |shape: Shape| shape.schema().unwrap_err().to_string();
+        assert_eq!(error(shape("martian", 9)), "the shape of the table can't be read: unknown primitive 'martian'");
+        assert!(error(shape("proto", 2)).ends_with("keys of 'proto' have 1 octets here and 2 there"));
+    }
+
+    #[test]
+    fn answers_survive_the_way() {
+        let ledger = vec![Balance::new("eth0", "accounted", u64::MAX).part("absorbed", u64::MAX)];
+        for answer in [
+            Answer::Sums(vec![Sum { packets: u64::MAX, ..Sum::default() }]),
+            Answer::Erased { packets: 3 },
+            Answer::Ledger(ledger),
+        ] {
+            let json = Envelope { complete: false, answer: &answer }.to_json().unwrap();
+            assert_eq!(Envelope::of_json(&json).unwrap(), Envelope { complete: false, answer });
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The memory plugin: a table that rpmacct queries over a Unix socket.

@@ -1,0 +1,1 @@
+//! The print plugin: sums to files or standard output.
