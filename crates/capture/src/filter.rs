@@ -61,7 +61,7 @@ fn compile(expression: &str, link: LinkType) -> Result<Program, FilterError> {
 fn dlt(link: LinkType) -> Linktype {
     const DLT_RAW: i32 = 12;
     const LINKTYPE_RAW: u32 = 101;
-    Linktype(if link.0 == LINKTYPE_RAW { DLT_RAW } else { link.0 as i32 })
+    Linktype(if link.0 == LINKTYPE_RAW { DLT_RAW } else { link.0.cast_signed() })
 }
 
 /// What libpcap says, without its prefix.

@@ -124,7 +124,7 @@ impl Live {
             .open()
             .map_err(|e| failed("opening", e))?;
         let mut capture = capture.setnonblock().map_err(|e| failed("opening", e))?;
-        let link = LinkType(capture.get_datalink().0 as u32);
+        let link = LinkType(capture.get_datalink().0.cast_unsigned());
         if !link.is_supported() {
             return Err(LiveError::LinkType { interface, link });
         }
@@ -157,7 +157,8 @@ impl Live {
         let result = self.capture.dispatch(Some(limit), |packet| {
             let header = packet.header;
             // With nanosecond precision libpcap keeps nanoseconds in the field of microseconds.
-            let time = Timestamp::from_secs_nanos(header.ts.tv_sec, header.ts.tv_usec as u32);
+            let nanos = u32::try_from(header.ts.tv_usec).unwrap_or(0);
+            let time = Timestamp::from_secs_nanos(header.ts.tv_sec, nanos);
             each(Frame { time, link, wire_len: header.len, data: packet.data, interface: 0 });
         });
         match result {
@@ -204,7 +205,7 @@ impl Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("interface", &self.interface).field("link", &self.link).finish()
+        f.debug_struct("Live").field("interface", &self.interface).field("link", &self.link).finish_non_exhaustive()
     }
 }
 

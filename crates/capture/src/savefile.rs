@@ -1,9 +1,10 @@
 //! Savefiles: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
 //!
 //! The file is mapped into memory and frames are slices of it: nothing is copied, nothing is allocated per
-//! frame. `pcap-parser` reads the rare blocks (file and section headers, interface descriptions). Packet
-//! records are walked here, because its enhanced packet blocks collect their options in a `Vec` each, it does
-//! not know the obsolete packet block nor byte-swapped "modified" files, and this is four times as fast.
+//! frame. `pcap-parser` reads the rare blocks: file and section headers, interface descriptions. Packet
+//! records are walked here, because it collects the options of each packet block in a `Vec` (14 ns a frame
+//! where this takes 8, even without options), and knows neither the obsolete packet block, nor byte-swapped
+//! "modified" files, nor the order of lengths in pcap files before version 2.4.
 
 use std::fmt;
 use std::io;
@@ -447,6 +448,7 @@ impl Walk {
         if rest.is_empty() { None } else { Some(self.read_block(file, offset)) }
     }
 
+    #[inline]
     fn read_block(&mut self, file: &[u8], offset: usize) -> Result<Option<Record>, Fault> {
         let rest = &file[offset..];
         let cut = Fault::Cut { offset, end: file.len() };

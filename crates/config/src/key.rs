@@ -183,7 +183,8 @@ impl Key {
 
     /// Whether two rows are one and the same, declared or listed twice.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        let face = |key: &Self| (key.name, key.aliases, key.scope, key.kind, key.default, key.option, key.doc);
+        let face =
+            |key: &Self| (key.name, key.aliases, key.scope, key.kind, key.default, key.option, key.doc);
         face(self) == face(other)
     }
 

@@ -73,9 +73,7 @@ impl Kind {
             }
             Self::Text | Self::Path | Self::List => Some(Value::Text(text)),
             Self::Word(words) => words.contains(&text).then_some(Value::Text(text)),
-            Self::Words(words) => {
-                split(text).all(|word| words.contains(&word)).then_some(Value::Text(text))
-            }
+            Self::Words(words) => split(text).all(|word| words.contains(&word)).then_some(Value::Text(text)),
             Self::Character => match text {
                 r"\t" => Some(Value::Character('\t')),
                 r"\s" => Some(Value::Character(' ')),

@@ -57,6 +57,9 @@ mod tests {
 
     #[test]
     fn the_nearest_wins() {
-        assert_eq!(nearest("print_output_fil", ["print_output_files", "print_output_file"]), Some("print_output_file"));
+        assert_eq!(
+            nearest("print_output_fil", ["print_output_files", "print_output_file"]),
+            Some("print_output_file")
+        );
     }
 }

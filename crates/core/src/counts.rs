@@ -90,7 +90,8 @@ impl Report {
         } else {
             Balance::new(of, "accounted", accounted)
         };
-        for (name, count) in [("filtered by aggregate_filter", filtered * n), ("waiting fragments", withheld * n)]
+        for (name, count) in
+            [("filtered by aggregate_filter", filtered * n), ("waiting fragments", withheld * n)]
         {
             if count > 0 {
                 balance = balance.part(name, count);

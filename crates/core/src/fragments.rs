@@ -48,10 +48,16 @@ struct Datagram {
 #[derive(Debug)]
 struct Entry {
     created: Timestamp,
-    /// What the first fragment said, once it came.
-    first: Option<Option<(u16, u16)>>,
+    /// The first fragment, once it came.
+    first: Option<First>,
     /// Fragments that wait for it, as a list through `Withheld::next`.
     waiting: Option<u32>,
+}
+
+/// What a first fragment says of the others.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    ports: Option<(u16, u16)>,
 }
 
 /// The octets of a fragment that waits.
@@ -140,19 +146,16 @@ impl Fragments {
         if !known {
             self.by_age.push_back((frame.time, key));
         }
-        let entry = self.datagrams.entry(key).or_insert(Entry {
-            created: frame.time,
-            first: None,
-            waiting: None,
-        });
+        let entry =
+            self.datagrams.entry(key).or_insert(Entry { created: frame.time, first: None, waiting: None });
         if fragment.is_first() {
-            entry.first = Some(ports);
+            entry.first = Some(First { ports });
             self.releasing = entry.waiting.take();
             self.releasing_ports = ports;
             return Fate::Known(ports);
         }
         if let Some(first) = entry.first {
-            return Fate::Known(first);
+            return Fate::Known(first.ports);
         }
         self.withhold(frame, &key)
     }
@@ -198,7 +201,8 @@ impl Fragments {
         let mut data = [0; KEPT];
         data[..len].copy_from_slice(&frame.data[..len]);
         // Headers that are longer than what is kept can't wait.
-        let kept = Packet::decode(frame.link, &data[..len], frame.wire_len).is_ok_and(|p| p.fragment().is_some());
+        let kept =
+            Packet::decode(frame.link, &data[..len], frame.wire_len).is_ok_and(|p| p.fragment().is_some());
         if !kept || (self.free.is_empty() && self.withheld.len() >= self.max_withheld) {
             return Fate::Known(None);
         }
@@ -255,7 +259,7 @@ mod tests {
         fragments.meet(&frame, &Packet::decode(RAW, data, frame.wire_len).unwrap())
     }
 
-    fn offsets(released: Vec<Released>) -> Vec<(u8, Option<(u16, u16)>)> {
+    fn offsets(released: &[Released]) -> Vec<(u8, Option<(u16, u16)>)> {
         released.iter().map(|r| (r.frame().data[7], r.ports)).collect()
     }
 
@@ -264,7 +268,7 @@ mod tests {
         while let Some(one) = next() {
             all.push(one);
         }
-        offsets(all)
+        offsets(&all)
     }
 
     #[test]

@@ -182,12 +182,7 @@ impl Core {
 }
 
 /// Accounts a fragment that was withheld, for the pipelines that waited for it.
-fn release(
-    pipelines: &mut [Pipeline],
-    options: &Options,
-    frame: &Frame<'_>,
-    ports: Option<(u16, u16)>,
-) {
+fn release(pipelines: &mut [Pipeline], options: &Options, frame: &Frame<'_>, ports: Option<(u16, u16)>) {
     // What was decoded before decodes again: the octets kept hold all the headers.
     let Ok(packet) = Packet::decode(frame.link, frame.data, frame.wire_len) else { return };
     let Options { in_iface, out_iface, .. } = *options;

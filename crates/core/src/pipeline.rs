@@ -93,12 +93,11 @@ impl Pipeline {
             return None;
         }
         let since = *self.pending_since.get_or_insert(now);
-        let age = now.saturating_duration_since(since);
-        if age < BATCH_AGE {
-            return Some(BATCH_AGE - age);
+        let left = BATCH_AGE.saturating_sub(now.saturating_duration_since(since));
+        if left.is_zero() {
+            self.publish();
         }
-        self.publish();
-        None
+        Some(left).filter(|left| !left.is_zero())
     }
 
     pub(crate) fn publish(&mut self) -> u64 {

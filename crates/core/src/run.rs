@@ -124,11 +124,12 @@ impl LiveSession<'_> {
             }
             let now = (self.clock.monotonic)();
             let quiet = now.saturating_duration_since(*quiet_since.get_or_insert(now));
-            if quiet >= GRACE {
+            let left = GRACE.saturating_sub(quiet);
+            if left.is_zero() {
                 self.taken_away = target.saturating_sub(self.seen());
                 break;
             }
-            self.live.wait(None, Some(GRACE - quiet))?;
+            self.live.wait(None, Some(left))?;
         }
         Ok(())
     }

@@ -54,11 +54,6 @@ impl CoreLine {
     }
 }
 
-/// What an interface's whole is called in the ledger.
-pub(crate) const RECEIVED_BY_KERNEL: &str = "received by the kernel";
-/// What a savefile's whole is called in the ledger.
-pub(crate) const READ_FROM_FILE: &str = "read from the file";
-
 impl PluginLine {
     pub(crate) fn command(&self, command: Command) -> bool {
         let sent = self.commands.send_timeout(command, PATIENCE).is_ok();

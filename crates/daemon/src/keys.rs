@@ -41,28 +41,33 @@ pub static KEYS: &[&Key] = &[
 
 // The daemon.
 
+/// `daemonize`
 pub const DAEMONIZE: Key = Key::flag("daemonize")
     .scope(Scope::Global)
     .default("false")
     .switch('D', "true")
     .doc("Go to the background once the capture and all plugins are open");
 
+/// `pidfile`
 pub const PIDFILE: Key = Key::path("pidfile")
     .scope(Scope::Global)
     .option('F')
     .doc("File for the process id; each plugin writes another, <pidfile>-<type>-<name>");
 
+/// `core_proc_name`
 pub const CORE_PROC_NAME: Key = Key::text("core_proc_name")
     .alias(&["pmacctd_proc_name", "uacctd_proc_name", "nfacctd_proc_name", "sfacctd_proc_name"])
     .scope(Scope::Global)
     .default("default")
     .doc("Name of the core in log lines");
 
+/// `files_umask`
 pub const FILES_UMASK: Key = Key::text("files_umask")
     .default("077")
     .checked(|text| umask(text).map(drop))
     .doc("Permissions that files and directories made by the daemon do not get, octal, at least 002");
 
+/// `pmacctd_nonroot`
 pub const NONROOT: Key = Key::flag("pmacctd_nonroot")
     .alias(&["uacctd_nonroot", "nfacctd_nonroot", "sfacctd_nonroot"])
     .scope(Scope::Global)
@@ -70,12 +75,14 @@ pub const NONROOT: Key = Key::flag("pmacctd_nonroot")
     .switch('z', "true")
     .doc("Needless here: whoever may capture may run rpmacctd");
 
+/// `propagate_signals`
 pub const PROPAGATE_SIGNALS: Key = Key::flag("propagate_signals")
     .alias(&["propagate_sigs"])
     .scope(Scope::Global)
     .default("false")
     .doc("Needless here: signals reach all plugins, which are threads of one process");
 
+/// `plugin_exit_any`
 pub const PLUGIN_EXIT_ANY: Key = Key::flag("plugin_exit_any")
     .scope(Scope::Global)
     .default("false")
@@ -83,6 +90,7 @@ pub const PLUGIN_EXIT_ANY: Key = Key::flag("plugin_exit_any")
 
 // Logging.
 
+/// `syslog`
 pub const SYSLOG: Key = Key::word(
     "syslog",
     &[
@@ -93,24 +101,29 @@ pub const SYSLOG: Key = Key::word(
 .option('S')
 .doc("Log through syslog, with this facility");
 
+/// `logfile`
 pub const LOGFILE: Key =
     Key::path("logfile").scope(Scope::Global).doc("Append the log to this file, each line with its time");
 
+/// `log_stderr_tstamp`
 pub const LOG_STDERR_TSTAMP: Key = Key::flag("log_stderr_tstamp")
     .scope(Scope::Global)
     .default("false")
     .doc("Begin log lines on standard error with the time, too");
 
+/// `debug`
 pub const DEBUG: Key = Key::flag("debug").default("false").switch('d', "true").doc("Log in detail");
 
 // Where frames come from.
 
+/// `pcap_interface`
 pub const PCAP_INTERFACE: Key = Key::text("pcap_interface")
     .alias(&["interface"])
     .scope(Scope::Global)
     .option('i')
     .doc("Capture on this interface");
 
+/// `pcap_interface_wait`
 pub const PCAP_INTERFACE_WAIT: Key = Key::flag("pcap_interface_wait")
     .alias(&["interface_wait"])
     .scope(Scope::Global)
@@ -118,12 +131,14 @@ pub const PCAP_INTERFACE_WAIT: Key = Key::flag("pcap_interface_wait")
     .switch('w', "true")
     .doc("Wait for the interface where it is missing, at the start and later");
 
+/// `pcap_savefile`
 pub const PCAP_SAVEFILE: Key = Key::path("pcap_savefile")
     .alias(&["savefile", "pcap_sf"])
     .scope(Scope::Global)
     .option('I')
     .doc("Read frames from this capture file (pcap or pcapng) instead of an interface");
 
+/// `pcap_savefile_wait`
 pub const PCAP_SAVEFILE_WAIT: Key = Key::flag("pcap_savefile_wait")
     .alias(&["savefile_wait", "pcap_sf_wait"])
     .scope(Scope::Global)
@@ -131,6 +146,7 @@ pub const PCAP_SAVEFILE_WAIT: Key = Key::flag("pcap_savefile_wait")
     .switch('W', "true")
     .doc("Stay when the capture file ends, so that tables can be queried");
 
+/// `pcap_savefile_delay`
 pub const PCAP_SAVEFILE_DELAY: Key = Key::seconds("pcap_savefile_delay", 0, 1_000_000)
     .alias(&["savefile_delay", "pcap_sf_delay"])
     .scope(Scope::Global)
@@ -138,6 +154,7 @@ pub const PCAP_SAVEFILE_DELAY: Key = Key::seconds("pcap_savefile_delay", 0, 1_00
     .option('Z')
     .doc("Seconds to wait before each reading of the capture file");
 
+/// `pcap_savefile_replay`
 pub const PCAP_SAVEFILE_REPLAY: Key = Key::integer("pcap_savefile_replay", 0, i64::MAX)
     .alias(&["savefile_replay", "pcap_sf_replay"])
     .scope(Scope::Global)
@@ -145,33 +162,39 @@ pub const PCAP_SAVEFILE_REPLAY: Key = Key::integer("pcap_savefile_replay", 0, i6
     .option('Y')
     .doc("How many times the capture file is read; counters multiply");
 
+/// `pcap_filter`
 pub const PCAP_FILTER: Key = Key::text("pcap_filter")
     .scope(Scope::Global)
     .counts()
     .doc("Account only frames that pass this filter (pcap-filter(7)); on the command line: the last words");
 
+/// `pcap_direction`
 pub const PCAP_DIRECTION: Key = Key::word("pcap_direction", &["in", "out"])
     .alias(&["uacctd_direction"])
     .scope(Scope::Global)
     .doc("Account only frames that come in, or go out; both if not set");
 
+/// `pcap_ifindex`
 pub const PCAP_IFINDEX: Key = Key::word("pcap_ifindex", &["none", "sys", "hash"])
     .scope(Scope::Global)
     .default("none")
     .doc("Number of the interface in in_iface and out_iface: the system's, a hash of its name, or 0");
 
+/// `promisc`
 pub const PROMISC: Key = Key::flag("promisc")
     .scope(Scope::Global)
     .default("true")
     .switch('N', "false")
     .doc("Capture frames for other machines too");
 
-pub const SNAPLEN: Key = Key::integer("snaplen", 128, 262_144)
+/// `snaplen`
+pub const SNAPLEN: Key = Key::size("snaplen", 128, 262_144)
     .scope(Scope::Global)
     .default("256")
     .option('L')
     .doc("Bytes captured of each frame; enough for the headers");
 
+/// `pmacctd_pipe_size`
 pub const KERNEL_RING: Key = Key::size("pmacctd_pipe_size", 65_536, 1 << 30)
     .alias(&["uacctd_pipe_size", "nfacctd_pipe_size", "sfacctd_pipe_size"])
     .scope(Scope::Global)
@@ -180,12 +203,14 @@ pub const KERNEL_RING: Key = Key::size("pmacctd_pipe_size", 65_536, 1 << 30)
 
 // How packets are understood.
 
+/// `pmacctd_force_frag_handling`
 pub const FORCE_FRAGMENTS: Key = Key::flag("pmacctd_force_frag_handling")
     .alias(&["uacctd_force_frag_handling", "force_frag_handling"])
     .scope(Scope::Global)
     .default("false")
     .doc("Link fragments to the first one of their datagram even if no key needs it");
 
+/// `pmacctd_frag_buffer_size`
 pub const FRAGMENT_MEMORY: Key = Key::size("pmacctd_frag_buffer_size", 1, 1 << 40)
     .alias(&["uacctd_frag_buffer_size", "fragment_buffer_size", "frag_buffer_size"])
     .scope(Scope::Global)
@@ -194,26 +219,29 @@ pub const FRAGMENT_MEMORY: Key = Key::size("pmacctd_frag_buffer_size", 1, 1 << 4
 
 // What is counted, for each plugin.
 
+/// `aggregate`
 pub const AGGREGATE: Key = Key::text("aggregate")
     .default("src_host")
     .option('c')
     .counts()
     .doc("Primitives that packets are summed by, separated by commas; rpmacctd -a lists them");
 
+/// `aggregate_filter`
 pub const AGGREGATE_FILTER: Key = Key::text("aggregate_filter")
     .scope(Scope::PluginOnly)
     .counts()
     .doc("The plugin sees only frames that pass this filter (pcap-filter(7))");
 
-pub const TIMESTAMPS_SECS: Key = Key::flag("timestamps_secs")
-    .default("false")
-    .counts()
-    .doc("Times in keys are cut to whole seconds");
+/// `timestamps_secs`
+pub const TIMESTAMPS_SECS: Key =
+    Key::flag("timestamps_secs").default("false").counts().doc("Times in keys are cut to whole seconds");
 
+/// `plugin_pipe_size`
 pub const PLUGIN_PIPE_SIZE: Key = Key::size("plugin_pipe_size", 1, 1 << 40)
     .default("16777216")
     .doc("Bytes of the pipe from the core to the plugin; what finds it full is lost, and counted");
 
+/// `plugin_buffer_size`
 pub const PLUGIN_BUFFER_SIZE: Key = Key::size("plugin_buffer_size", 1, 1 << 40)
     .default("32768")
     .doc("Bytes of a batch of records; it is handed over when it is full or 100 ms old");

@@ -9,7 +9,7 @@
 
 mod background;
 mod host;
-mod keys;
+pub mod keys;
 mod log;
 mod open;
 mod pidfile;
@@ -18,13 +18,13 @@ mod runner;
 mod supervise;
 
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 use rpmacct_config::{Action, CommandLine, Config, Registry, Source, Warning};
-use rpmacct_plugin::{Key, Plugin};
+use rpmacct_plugin::Plugin;
 use rpmacct_primitives::{Group, TABLE};
 
 use background::{Parent, Side};
@@ -50,7 +50,7 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
         Action::Help => return say(&registry.usage()),
         Action::Version => return say(&version(catalogue)),
         Action::List => return say(&list()),
-        Action::Run | Action::Check => {}
+        Action::Run | Action::Check | Action::Setup => {}
     }
     let (config, warnings) = match Config::load(&registry, Source::from(&command_line)) {
         Ok(loaded) => loaded,
@@ -65,6 +65,12 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
             eprintln!("WARN: {warning}");
         }
         return say("OK: the configuration is valid\n");
+    }
+    if command_line.action == Action::Setup {
+        return match Opened::new(&plan, &config) {
+            Ok(_) => say("OK: everything can be opened\n"),
+            Err(error) => refuse(&error.to_string()),
+        };
     }
     launch(&plan, &config, &warnings)
 }
@@ -131,7 +137,7 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn refuse(message: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "ERROR: {message}");
+    eprintln!("ERROR: {message}");
     ExitCode::FAILURE
 }
 
@@ -145,7 +151,7 @@ fn refuse_all(errors: &[impl Display]) -> ExitCode {
 fn version(catalogue: &[&'static dyn Plugin]) -> String {
     let mut text = format!("rpmacctd {}\n\nplugins:\n", env!("CARGO_PKG_VERSION"));
     for plugin in catalogue {
-        text.push_str(&format!("  {:10} {}\n", plugin.kind(), plugin.doc()));
+        let _ = writeln!(text, "  {:10} {}", plugin.kind(), plugin.doc());
     }
     text
 }
@@ -154,16 +160,11 @@ fn version(catalogue: &[&'static dyn Plugin]) -> String {
 fn list() -> String {
     let mut text = String::new();
     for group in Group::ALL {
-        text.push_str(&format!("{}:\n", group.title()));
+        let _ = writeln!(text, "{}:", group.title());
         for row in TABLE.iter().filter(|row| row.group == *group) {
-            text.push_str(&format!("{:<32} : {}\n", row.word, row.doc));
+            let _ = writeln!(text, "{:<32} : {}", row.word, row.doc);
         }
         text.push('\n');
     }
     text
-}
-
-/// The rows that this crate declares.
-pub fn keys() -> &'static [&'static Key] {
-    keys::KEYS
 }

@@ -84,11 +84,6 @@ impl LogHandle {
         *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
-
-    /// Whether lines go to standard error.
-    pub(crate) fn is_stderr(self) -> bool {
-        self.0.to_stderr
-    }
 }
 
 fn append(path: &Path) -> io::Result<File> {

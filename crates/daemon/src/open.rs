@@ -86,7 +86,8 @@ impl Opened {
                 waker: reader.waker(),
                 pipe: reader.counts(),
             };
-            let host = PluginHost { plugin: number, waker: reader.waker(), switchboard: Arc::clone(&switchboard) };
+            let host =
+                PluginHost { plugin: number, waker: reader.waker(), switchboard: Arc::clone(&switchboard) };
             let tallies = Arc::new(Tallies::default());
             let context = Context {
                 name: &plugin.name,
@@ -116,7 +117,15 @@ impl Opened {
         let _ = switchboard.set(Switchboard { core: core_line, plugins: lines });
         let (in_iface, out_iface) = interface_numbers(&plan.source);
         let options = Options { in_iface, out_iface, filter, fragments: plan.fragments };
-        Ok(Self { core: Core::new(pipelines, options), source, control, doorbell, clock, runners, switchboard })
+        Ok(Self {
+            core: Core::new(pipelines, options),
+            source,
+            control,
+            doorbell,
+            clock,
+            runners,
+            switchboard,
+        })
     }
 }
 
@@ -124,7 +133,7 @@ impl OpenSource {
     fn link(&self) -> LinkType {
         match self {
             Self::Live { live, .. } => live.as_ref().map_or(LinkType::ETHERNET, Live::link),
-            Self::Savefile { savefile, .. } => savefile.links().first().copied().unwrap_or(LinkType::ETHERNET),
+            Self::Savefile { savefile, .. } => savefile.links().next().unwrap_or(LinkType::ETHERNET),
         }
     }
 
@@ -183,7 +192,11 @@ fn open_source(plan: &Plan, config: &Config) -> Result<(OpenSource, Option<Filte
     }
 }
 
-fn plugin_filter(plugin: &PluginPlan, config: &Config, link: LinkType) -> Result<Option<Filter>, ConfigError> {
+fn plugin_filter(
+    plugin: &PluginPlan,
+    config: &Config,
+    link: LinkType,
+) -> Result<Option<Filter>, ConfigError> {
     let compile = |expression: &String| {
         let wrong = |error: FilterError| config.plugin(&plugin.name).error(&keys::AGGREGATE_FILTER, error);
         Filter::compile(expression, link).map_err(wrong)

@@ -39,11 +39,7 @@ pub(crate) enum Source {
         index: IndexKind,
     },
     /// A capture file.
-    Savefile {
-        path: PathBuf,
-        options: SavefileOptions,
-        filter: Option<String>,
-    },
+    Savefile { path: PathBuf, options: SavefileOptions, filter: Option<String> },
 }
 
 /// How the number of the interface is chosen.
@@ -146,7 +142,7 @@ fn live(core: &View<'_>, interface: &str, filter: Option<String>) -> Source {
         options: LiveOptions {
             interface: interface.to_owned(),
             promisc: core.flag(&keys::PROMISC),
-            snaplen: core.integer(&keys::SNAPLEN).unwrap_or(256) as u32,
+            snaplen: core.size(&keys::SNAPLEN).unwrap_or(0) as u32,
             ring: core.size(&keys::KERNEL_RING).unwrap_or(0) as u32,
             direction: core.word(&keys::PCAP_DIRECTION).map(|word| match word {
                 "out" => Direction::Out,
@@ -170,7 +166,7 @@ fn plugin(
 ) -> Result<PluginPlan, ConfigError> {
     let plugin = catalogue.iter().find(|plugin| plugin.kind() == entry.kind);
     let kinds = || catalogue.iter().map(|plugin| plugin.kind());
-    let Some(plugin) = *plugin else {
+    let Some(plugin) = plugin else {
         let expected = if PEER_PLUGINS.contains(&entry.kind.as_str()) {
             format!("a plugin that rpmacctd has ({} is not implemented yet)", entry.kind)
         } else {
@@ -182,7 +178,9 @@ fn plugin(
     let options = SchemaOptions { whole_seconds: view.flag(&keys::TIMESTAMPS_SECS) };
     let aggregate = view.text(&keys::AGGREGATE).unwrap_or_default();
     let schema = Schema::parse(aggregate, options).map_err(|error| match error.unknown_word() {
-        Some((word, words)) => view.error_nearest(&keys::AGGREGATE, word, "a primitive (rpmacctd -a lists them)", words),
+        Some((word, words)) => {
+            view.error_nearest(&keys::AGGREGATE, word, "a primitive (rpmacctd -a lists them)", words)
+        }
         None => view.error(&keys::AGGREGATE, error),
     })?;
     let filter = view.text(&keys::AGGREGATE_FILTER).map(str::to_owned).filter(|text| !text.is_empty());

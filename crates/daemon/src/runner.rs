@@ -106,7 +106,8 @@ impl Runner {
     pub(crate) fn run(mut self) -> Absorbed {
         let mut waiters: Vec<(u64, Sender<()>)> = Vec::new();
         loop {
-            while let Some(received) = self.reader.next() {
+            loop {
+                let Some(received) = self.reader.next() else { break };
                 let result = self.sink.absorb(&Batch::new(&self.schema, received.records()));
                 drop(received);
                 report(result);

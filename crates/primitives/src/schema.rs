@@ -76,7 +76,8 @@ impl Schema {
     /// Compiles a comma-separated list of primitives. Case and blanks do not matter, and neither does the
     /// order; repeating a word is harmless. An empty list is `src_host`, the peer's default.
     pub fn parse(aggregate: &str, options: SchemaOptions) -> Result<Self, SchemaError> {
-        let text: String = aggregate.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
+        let text: String =
+            aggregate.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
         let mut chosen = Vec::new();
         for word in text.split(',').filter(|word| !word.is_empty()) {
             chosen.push(primitive(word).ok_or_else(|| SchemaError::Unknown { word: word.to_owned() })?);

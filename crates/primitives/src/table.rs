@@ -440,7 +440,10 @@ mod tests {
         let mut seen = HashSet::new();
         for word in words() {
             assert!(seen.insert(word), "{word} stands twice");
-            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{word}");
+            assert!(
+                word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()),
+                "{word}"
+            );
             assert!(primitive(word).is_some());
         }
     }

@@ -145,11 +145,12 @@ fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
 
 /// As `inet_ntop` writes it: RFC 5952, and the IPv4-compatible `::10.0.0.1` with a dotted end.
 fn write_ipv6(ip: Ipv6Addr, out: &mut Vec<u8>) {
-    let s = ip.segments();
-    if s[..6] == [0; 6] && s[6] != 0 {
+    let segments = ip.segments();
+    if segments[..6] == [0; 6] && segments[6] != 0 {
         out.extend_from_slice(b"::");
-        let [.., a, b, c, d] = ip.octets();
-        write_ipv4([a, b, c, d], out);
+        let mut dotted = [0; 4];
+        dotted.copy_from_slice(&ip.octets()[12..]);
+        write_ipv4(dotted, out);
     } else {
         let _ = write!(out, "{ip}");
     }

@@ -132,7 +132,10 @@ impl Drop for Draft {
 pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
     match fs::symlink_metadata(link) {
         Ok(metadata) if !metadata.is_symlink() => {
-            return Err(io::Error::new(ErrorKind::AlreadyExists, "it is not a symbolic link, and left alone"));
+            return Err(io::Error::new(
+                ErrorKind::AlreadyExists,
+                "it is not a symbolic link, and left alone",
+            ));
         }
         Ok(_) => {}
         Err(_) => make_parents(link)?,
@@ -144,12 +147,13 @@ pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
 
 /// Opens for writing what has the name. A FIFO without a reader is an error at once, not a plugin that waits.
 fn open_directly(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = options.custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path).map_err(|e| {
-        match e.raw_os_error() {
+    let file =
+        options.custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path).map_err(|e| match e
+            .raw_os_error()
+        {
             Some(nix::libc::ENXIO) => io::Error::new(ErrorKind::NotConnected, "nobody reads it"),
             _ => e,
-        }
-    })?;
+        })?;
     if !file.metadata()?.is_file() {
         // From here on a reader that is slow is waited for.
         let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);

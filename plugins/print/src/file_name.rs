@@ -10,9 +10,6 @@ use rpmacct_plugin::Timestamp;
 /// The letters after `%` that the peer understands, as in strftime(3).
 const TIME_VARIABLES: &[char] = &['d', 'H', 'm', 'M', 's', 'S', 'w', 'W', 'Y', 'z'];
 
-/// What may be written in a file name.
-pub(crate) const EXPECTED: &str = "a path with %d %H %m %M %s %S %w %W %Y %z or $ref";
-
 /// A checked `print_output_file`: turns a time into a path.
 #[derive(Debug, Clone)]
 pub(crate) struct FileName {
@@ -33,7 +30,9 @@ impl FileName {
         while rest.any(|c| c == '%') {
             match rest.next() {
                 Some(letter) if TIME_VARIABLES.contains(&letter) => {}
-                letter => return Err(format!("%{} not supported", letter.map_or(String::new(), String::from))),
+                letter => {
+                    return Err(format!("%{} not supported", letter.map_or(String::new(), String::from)));
+                }
             }
         }
         let base = std::env::current_dir().map_err(|e| format!("finding the current directory: {e}"))?;
@@ -95,7 +94,10 @@ mod tests {
 
     #[test]
     fn every_variable_as_strftime_writes_it() {
-        assert_eq!(name("/x/%Y/%m/%d/%H%M%S-%s-%w-%W%z.csv"), "/x/2023/11/14/221320-1700000000-2-46+0000.csv");
+        assert_eq!(
+            name("/x/%Y/%m/%d/%H%M%S-%s-%w-%W%z.csv"),
+            "/x/2023/11/14/221320-1700000000-2-46+0000.csv"
+        );
     }
 
     #[test]

@@ -219,3 +219,141 @@ fn lock(path: &Path) -> Result<File, SinkError> {
     };
     open().map_err(|e| SinkError::io(format!("locking {}", path.display()), e))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use rpmacct_plugin::{Batch, Counters, Purger, Record, Schedule, Sink, Tallies, Timestamp};
+    use rpmacct_primitives::{Dialect, SchemaOptions};
+
+    use super::*;
+
+    /// A standard output that can be read, and closed.
+    #[derive(Clone, Default)]
+    struct Pipe(Arc<Mutex<(Vec<u8>, bool)>>);
+
+    impl Pipe {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+        }
+
+        fn close(&self, closed: bool) {
+            self.0.lock().unwrap().1 = closed;
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut pipe = self.0.lock().unwrap();
+            if pipe.1 {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            pipe.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A plugin that counts ports and is due every second.
+    struct Bench {
+        schema: Schema,
+        sink: Purger<Printer>,
+        tallies: Arc<Tallies>,
+        now: i64,
+    }
+
+    impl Bench {
+        fn new(pipe: &Pipe, layout: Layout, markers: Option<&str>, lock: Option<PathBuf>) -> Self {
+            let schema = Schema::parse("src_port", SchemaOptions::default()).unwrap();
+            let style = Style { layout, ..Style::new(Dialect::Print) };
+            let text = Text::new(&schema, style, markers.map(str::to_owned));
+            let target = Target::Stdout(Stdout::new(Box::new(pipe.clone()), lock));
+            let tallies = Arc::<Tallies>::default();
+            let schedule = Schedule::new(Timestamp::ZERO, Duration::from_secs(1), Duration::ZERO);
+            let printer = Printer { text, target };
+            let sink = Purger::new(printer, schema.key_len(), schedule, 100, Arc::clone(&tallies));
+            Self { schema, sink, tallies, now: 1 }
+        }
+
+        fn packet(&mut self, port: u16) {
+            let layout = self.schema.layout();
+            let mut slot = vec![0; layout.stride()];
+            let counters = Counters { packets: 1, bytes: 40, flows: 0, tcp_flags: 0 };
+            let record = Record { key: &port.to_be_bytes(), time: Timestamp::ZERO, counters };
+            layout.put(&mut slot, &record);
+            self.sink.absorb(&Batch::new(&self.schema, &slot)).unwrap();
+        }
+
+        fn purge(&mut self) -> Result<(), SinkError> {
+            self.now += 1;
+            self.sink.tick(Timestamp::from_secs_nanos(self.now, 0))
+        }
+    }
+
+    #[test]
+    fn standard_output_has_one_header_before_the_first_rows() {
+        let pipe = Pipe::default();
+        let mut bench = Bench::new(&pipe, Layout::Csv, None, None);
+        bench.purge().unwrap();
+        assert_eq!(pipe.text(), "");
+        for port in [80, 443] {
+            bench.packet(port);
+            bench.purge().unwrap();
+        }
+        assert_eq!(pipe.text(), "SRC_PORT,PACKETS,BYTES\n80,1,40\n443,1,40\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_said_once_and_counted_always() {
+        let pipe = Pipe::default();
+        let mut bench = Bench::new(&pipe, Layout::Csv, None, None);
+        pipe.close(true);
+        for purge in 0..3 {
+            bench.packet(80);
+            let error = bench.purge().unwrap_err();
+            assert_eq!(matches!(error, SinkError::Known), purge > 0, "{error}");
+        }
+        assert_eq!((bench.tallies.written.count(), bench.tallies.lost.count()), (0, 3));
+        pipe.close(false);
+        bench.packet(443);
+        bench.purge().unwrap();
+        assert_eq!(pipe.text(), "SRC_PORT,PACKETS,BYTES\n443,1,40\n");
+    }
+
+    #[test]
+    fn writers_on_one_terminal_wait_for_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let pipe = Pipe::default();
+        let mut bench = Bench::new(&pipe, Layout::Csv, None, Some(path.clone()));
+        bench.packet(80);
+        let held = lock(&path).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| bench.purge());
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(pipe.text(), "");
+            drop(held);
+            writer.join().unwrap().unwrap();
+        });
+        assert!(!pipe.text().is_empty());
+        drop(lock(&path).unwrap()); // it is free again
+    }
+
+    #[test]
+    fn a_name_is_quoted_for_json() {
+        let pipe = Pipe::default();
+        let mut bench = Bench::new(&pipe, Layout::Json, Some("a\"b"), None);
+        bench.packet(80);
+        bench.purge().unwrap();
+        for line in pipe.text().lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(value["event_type"].as_str().unwrap().starts_with("purge"));
+        }
+        assert!(pipe.text().contains(r#""writer_id": "a\"b/"#));
+    }
+}

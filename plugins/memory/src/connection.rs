@@ -1,0 +1,177 @@
+//! One connection: a question is read, checked, asked of the plugin's thread, and answered.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use rpmacct_plugin::{Counters, Host, Schema};
+use rpmacct_query::{
+    Answer, AnswerWriter, CountsRequest, QueryError, Request, RowsRequest, Selection, Shape, Status, Sum, Then, greet,
+    listen, refuse,
+};
+
+use crate::access::{Access, Peer};
+use crate::matcher::Matcher;
+use crate::server::Count;
+use crate::sink::{Pick, Picked, Picking, Question};
+use crate::timed::Timed;
+use crate::top;
+
+/// For the question to come.
+const TO_ASK: Duration = Duration::from_secs(10);
+/// For everything captured before it to be absorbed.
+const TO_SETTLE: Duration = Duration::from_secs(5);
+/// For the plugin's thread to take the question up.
+const TO_START: Duration = Duration::from_secs(10);
+/// For the plugin's thread to answer.
+const TO_PICK: Duration = Duration::from_secs(30);
+/// For the client to take the answer.
+const TO_ANSWER: Duration = Duration::from_secs(60);
+
+/// What is needed to answer.
+pub(crate) struct Desk {
+    pub(crate) name: String,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) access: Access,
+    pub(crate) questions: Sender<Question>,
+}
+
+/// Why a question is not answered.
+enum Failure {
+    /// The client is told.
+    Refused(String),
+    /// There is nobody to tell.
+    Gone,
+}
+
+impl From<QueryError> for Failure {
+    fn from(_: QueryError) -> Self {
+        Self::Gone
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) fn serve(stream: UnixStream, peer: Peer, place: &Count) {
+    let mut stream = Timed::new(stream, TO_ASK);
+    if greet(&mut stream).is_err() {
+        return;
+    }
+    let result = match listen(&mut stream) {
+        Ok(request) => {
+            let _answering = place.answering();
+            stream.extend(TO_ANSWER);
+            place.desk().answer(request, peer, &mut stream)
+        }
+        Err(error @ (QueryError::Malformed { .. } | QueryError::TooLong { .. })) => {
+            Err(Failure::Refused(error.to_string()))
+        }
+        Err(_) => Err(Failure::Gone),
+    };
+    if let Err(Failure::Refused(why)) = result {
+        let _ = refuse(&mut stream, &why);
+    }
+}
+
+impl Desk {
+    fn answer(&self, request: Request, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+        if request.changes_table() && !self.access.may_change(peer) {
+            return Err(Failure::Refused(self.access.rule()));
+        }
+        match request {
+            Request::Rows(request) => self.rows(request, peer, stream),
+            Request::Counts(request) => self.sums(request, peer, stream),
+            Request::Erase => {
+                let complete = self.host.settle(TO_SETTLE);
+                let packets = self.pick(Pick::Nothing, Then::Erase, peer)?.status.packets;
+                reply(&Answer::Erased { packets }, complete, stream)
+            }
+            Request::Status => {
+                let status = self.status(&self.pick(Pick::Nothing, Then::Keep, peer)?);
+                reply(&Answer::Status(status), true, stream)
+            }
+            Request::Ledger => reply(&Answer::Ledger(self.host.ledger()), true, stream),
+        }
+    }
+
+    fn rows(&self, request: RowsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+        let RowsRequest { selection, top, then } = request;
+        let matcher = selection.map(|selection| self.matcher(&selection)).transpose()?;
+        if then == Then::Reset && matcher.is_none() {
+            return Err(Failure::Refused("a reset needs a selection".into()));
+        }
+        let complete = self.host.settle(TO_SETTLE);
+        let picked = self.pick(matcher.clone().map_or(Pick::All, Pick::Matching), then, peer)?;
+        stream.extend(TO_ANSWER);
+        let mut scratch = Vec::new();
+        let is_wanted = |(key, _): &(&[u8], Counters)| {
+            matcher.as_ref().is_none_or(|matcher| matcher.matches(key, &mut scratch))
+        };
+        let rows = picked.rows.iter().filter(is_wanted);
+        let mut answer = AnswerWriter::new(stream, &Answer::Table(Shape::of(&self.schema)), complete)?;
+        match top {
+            Some(top) => top::select(rows, top).iter().try_for_each(|(key, counters)| answer.row(key, counters))?,
+            None => {
+                for (key, counters) in rows {
+                    answer.row(key, &counters)?;
+                }
+            }
+        }
+        Ok(answer.end()?)
+    }
+
+    fn sums(&self, request: CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+        let matcher = self.matcher(&request.selection)?;
+        let complete = self.host.settle(TO_SETTLE);
+        let picked = self.pick(Pick::Matching(Arc::clone(&matcher)), request.then, peer)?;
+        let mut sums = vec![Sum::default(); matcher.queries()];
+        let mut scratch = Vec::new();
+        for (key, counters) in picked.rows.iter() {
+            matcher.each_query(key, &mut scratch, |number| add(&mut sums[number], &counters));
+        }
+        stream.extend(TO_ANSWER);
+        reply(&Answer::Sums(sums), complete, stream)
+    }
+
+    fn matcher(&self, selection: &Selection) -> Result<Arc<Matcher>, Failure> {
+        Matcher::new(selection, &self.schema).map(Arc::new).map_err(Failure::Refused)
+    }
+
+    fn status(&self, Picked { status, .. }: &Picked) -> Status {
+        Status {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            aggregate: self.schema.aggregate(),
+            entries: status.entries as u64,
+            packets: status.packets,
+            memory: status.memory as u64,
+            erased_before: status.erased.map(|moment| moment.elapsed().as_secs()),
+        }
+    }
+
+    /// Asks the plugin's thread.
+    fn pick(&self, pick: Pick, then: Then, peer: Peer) -> Result<Picked, Failure> {
+        let (reply, picked) = bounded(1);
+        let request = Picking { pick, then, by: peer.uid };
+        let expires = Instant::now() + TO_START;
+        let ending = || Failure::Refused("the daemon is ending".into());
+        self.questions.send(Question { request, expires, reply }).map_err(|_| ending())?;
+        self.host.wake();
+        picked.recv_timeout(TO_PICK).map_err(|error| match error {
+            RecvTimeoutError::Disconnected if Instant::now() < expires => ending(),
+            _ => Failure::Refused("the daemon is too busy to answer".into()),
+        })
+    }
+}
+
+fn reply(answer: &Answer, complete: bool, stream: &mut Timed) -> Result<(), Failure> {
+    Ok(AnswerWriter::new(stream, answer, complete)?.end()?)
+}
+
+fn add(sum: &mut Sum, counters: &Counters) {
+    sum.packets += counters.packets;
+    sum.bytes += counters.bytes;
+    sum.flows += counters.flows;
+    sum.entries += 1;
+}
