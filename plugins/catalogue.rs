@@ -23,6 +23,11 @@ mod tests {
     }
 
     #[test]
+    fn no_two_plugins_have_a_key_or_an_option_in_common() {
+        rpmacct_config::Registry::new(CATALOGUE.iter().flat_map(|plugin| plugin.keys().iter().copied()));
+    }
+
+    #[test]
     fn every_key_is_documented() {
         for plugin in CATALOGUE {
             for key in plugin.keys() {

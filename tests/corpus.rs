@@ -53,7 +53,7 @@ fn every_ethernet_capture_equals_the_peer_or_the_truth() {
         captures.len()
     );
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(equal > 250, "only {equal} answers were compared");
+    assert!(equal > 200, "only {equal} answers were compared");
     assert_eq!(true_instead, reviewed.len(), "the list has lines that nothing needs");
 }
 
@@ -61,7 +61,7 @@ fn every_ethernet_capture_equals_the_peer_or_the_truth() {
 #[test]
 fn the_same_capture_gives_the_same_bytes() {
     let Some(shared) = shared() else { return };
-    let capture = shared.join("corpus/captures/ipfixprobe-mixed.pcap");
+    let capture = shared.join("corpus/captures/mercury-top_100_fingerprints.pcap");
     let (once, again) = (account(&capture), account(&capture));
     assert!(once.unsorted.len() > 10_000, "{}", once.unsorted.len());
     assert!(once.unsorted == again.unsorted);

@@ -1,10 +1,9 @@
 //! What the options ask for together, checked, and done.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use rpmacct_primitives::Style;
-use rpmacct_query::{Answer, Counter, CountsRequest, Request, RowsRequest, Then, VERSION};
+use rpmacct_query::{Counter, CountsRequest, Request, RowsRequest, Then, VERSION};
 
 use crate::Console;
 use crate::error::ClientError;
@@ -49,7 +48,8 @@ impl Command {
         let (action, erase_afterwards) = match ask {
             None => (Action::Erase, false),
             Some(ask) => {
-                let within = matches!(ask, Ask::Table | Ask::Counts(_) | Ask::Matches(_) | Ask::Help | Ask::Version);
+                let within =
+                    matches!(ask, Ask::Table | Ask::Counts(_) | Ask::Matches(_) | Ask::Help | Ask::Version);
                 (options.action(ask)?, options.erase && !within)
             }
         };

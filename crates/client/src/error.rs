@@ -36,7 +36,7 @@ pub(crate) enum ClientError {
     NotANumber(String),
     #[error("-{0} is not implemented yet")]
     NotYet(char),
-    #[error("unknown primitive '{word}'{}", hint(.nearest))]
+    #[error("unknown primitive '{word}'{}", hint(*.nearest))]
     UnknownPrimitive { word: String, nearest: Option<&'static str> },
     #[error("{word}: {error}")]
     BadValue { word: &'static str, error: ParseValueError },
@@ -98,7 +98,7 @@ impl ClientError {
     }
 }
 
-fn hint(nearest: &Option<&'static str>) -> String {
+fn hint(nearest: Option<&'static str>) -> String {
     nearest.map(|word| format!("\n  did you mean '{word}'?")).unwrap_or_default()
 }
 

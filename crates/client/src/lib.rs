@@ -130,19 +130,21 @@ mod tests {
     #[test]
     fn exclusions() {
         let exclusive = "ERROR: -s, -t, -N, -M and -C options are each mutually exclusive.\n\n";
-        for line in [&["-s", "-t"][..], &["-s", "-N", "x", "-c", "src_host"], &["-C", "-U"], &["-s", "--ledger"]] {
+        for line in
+            [&["-s", "-t"][..], &["-s", "-N", "x", "-c", "src_host"], &["-C", "-U"], &["-s", "--ledger"]]
+        {
             assert_eq!(fails(line, exclusive), exclusive, "{line:?}");
         }
         let with_usage = |line: &[&str], message: &str| {
             let err = fails(line, &format!("ERROR: {message}\n  Exiting...\n\n"));
             assert!(err.contains("-T COUNTER[,N]"), "{err}");
         };
-        with_usage(
-            &[],
-            "no options specified. Either -s, -e, -t, -M, -N or -C must be supplied. ",
-        );
+        with_usage(&[], "no options specified. Either -s, -e, -t, -M, -N or -C must be supplied. ");
         with_usage(&["-N", "10.0.0.1"], "-N or -M selected but -c has not been specified or is invalid.");
-        with_usage(&["-M", "10.0.0.1", "-c", ""], "-N or -M selected but -c has not been specified or is invalid.");
+        with_usage(
+            &["-M", "10.0.0.1", "-c", ""],
+            "-N or -M selected but -c has not been specified or is invalid.",
+        );
         with_usage(&["-r", "-s"], "-r selected but either -N or -M has not been specified.");
         with_usage(&["-n", "packets", "-s"], "-n and -S options apply only to -N");
         with_usage(&["-n", "bytes", "-s"], "-n and -S options apply only to -N");
@@ -173,7 +175,8 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named_as_getopt_does() {
-        let err = fails(&["-z"], "rpmacct: invalid option -- 'z'\nERROR: parameter ? unknown! \n  Exiting...\n\n");
+        let err =
+            fails(&["-z"], "rpmacct: invalid option -- 'z'\nERROR: parameter ? unknown! \n  Exiting...\n\n");
         assert!(err.contains("Usage:"));
         fails(&["-sP"], "rpmacct: invalid option -- 'P'\n");
         fails(&["-c"], "rpmacct: option requires an argument -- 'c'\n");

@@ -81,7 +81,11 @@ struct Row {
 /// The default of `-p`, and of the plugin's `imt_path`.
 const DEFAULT_SOCKET: &str = "/tmp/collect.pipe";
 
-const fn flag(short: char, help: &'static str, set: fn(&mut Options, OsString) -> Result<(), ClientError>) -> Row {
+const fn flag(
+    short: char,
+    help: &'static str,
+    set: fn(&mut Options, OsString) -> Result<(), ClientError>,
+) -> Row {
     Row { short: Some(short), long: None, argument: None, help, set }
 }
 
@@ -205,7 +209,8 @@ static TABLE: &[(&str, &[Row])] = &[
     ),
 ];
 
-const DATA: &str = "DATA is value[,value…][;value…]: a value for each of -c, queries separated by semicolons. * matches
+const DATA: &str =
+    "DATA is value[,value…][;value…]: a value for each of -c, queries separated by semicolons. * matches
 everything. file:PATH reads one query a line; empty lines and those that begin with ! are skipped.";
 
 fn rows() -> impl Iterator<Item = &'static Row> {

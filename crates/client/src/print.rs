@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use rpmacct_ledger::Balance;
 use rpmacct_primitives::{Layout, Rows, Style};
 use rpmacct_query::{Answer, Counter, Status, Sum};
 
@@ -92,9 +93,10 @@ pub(crate) fn ledger(reply: Reply, out: &mut dyn Write) -> Printed {
     if balances.is_empty() {
         return Err(ClientError::NoLedger);
     }
-    let lines: String = balances.iter().map(|balance| format!("{balance}\n")).collect();
-    write(out, lines.as_bytes())?;
-    Ok(u8::from(!balances.iter().all(rpmacct_ledger::Balance::holds)))
+    for balance in &balances {
+        writeln!(out, "{balance}").map_err(ClientError::Output)?;
+    }
+    Ok(u8::from(!balances.iter().all(Balance::holds)))
 }
 
 /// `-V`.

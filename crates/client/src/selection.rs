@@ -57,14 +57,20 @@ fn read(path: &str) -> Result<String, ClientError> {
 }
 
 /// One query: a value for each primitive.
-fn query(primitives: &[&'static Primitive], text: &str, numeric: bool) -> Result<Vec<Option<Octets>>, ClientError> {
+fn query(
+    primitives: &[&'static Primitive],
+    text: &str,
+    numeric: bool,
+) -> Result<Vec<Option<Octets>>, ClientError> {
     let values: Vec<&str> = text.split(',').map(str::trim).collect();
     if values.len() != primitives.len() {
         let (query, values, primitives) = (text.to_owned(), values.len(), primitives.len());
         return Err(ClientError::WrongNumberOfValues { query, values, primitives });
     }
     let pairs = primitives.iter().zip(values);
-    pairs.map(|(row, text)| if text == "*" { Ok(None) } else { octets(row, text, numeric).map(Some) }).collect()
+    pairs
+        .map(|(row, text)| if text == "*" { Ok(None) } else { octets(row, text, numeric).map(Some) })
+        .collect()
 }
 
 /// A value as it stands in keys.

@@ -23,7 +23,11 @@ pub(crate) struct Reply {
 }
 
 /// Asks the plugin behind `socket`. What is odd about the answer is said to `complaints`.
-pub(crate) fn talk(socket: &Path, request: &Request, complaints: &mut dyn Write) -> Result<Reply, ClientError> {
+pub(crate) fn talk(
+    socket: &Path,
+    request: &Request,
+    complaints: &mut dyn Write,
+) -> Result<Reply, ClientError> {
     let stream = connect(socket)?;
     let reply = ask(stream, request).map_err(|error| trouble(socket, error, 0))?;
     if !reply.complete {
@@ -35,8 +39,8 @@ pub(crate) fn talk(socket: &Path, request: &Request, complaints: &mut dyn Write)
 impl Reply {
     /// The answer when it has no rows.
     pub(crate) fn answer(self) -> Result<Answer, ClientError> {
-        let (answer, rows) = self.read_ahead();
-        rows.map(|rows| rows.map(drop)).collect::<Result<(), _>>()?;
+        let (answer, mut rows) = self.read_ahead();
+        rows.try_for_each(|rows| rows.map(drop))?;
         Ok(answer)
     }
 
@@ -99,7 +103,9 @@ fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
         Ok(stream)
     });
     stream.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoServer(socket.to_owned()),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ClientError::NoServer(socket.to_owned())
+        }
         _ => ClientError::NoConnection(socket.to_owned(), error),
     })
 }

@@ -15,7 +15,7 @@ pub(crate) fn read(path: &Arc<Path>, bytes: &[u8], report: &mut Report) -> Vec<S
         if matches!(line.first(), None | Some(b'!' | b'#')) {
             continue;
         }
-        match statement(Origin::Line { path: path.clone(), line: index + 1 }, line) {
+        match statement(&Origin::Line { path: path.clone(), line: index + 1 }, line) {
             Ok(statement) => statements.push(statement),
             Err(error) => report.error(error),
         }
@@ -23,16 +23,16 @@ pub(crate) fn read(path: &Arc<Path>, bytes: &[u8], report: &mut Report) -> Vec<S
     statements
 }
 
-fn statement(origin: Origin, line: &[u8]) -> Result<Statement, ConfigError> {
+fn statement(origin: &Origin, line: &[u8]) -> Result<Statement, ConfigError> {
     let Ok(line) = std::str::from_utf8(line) else {
         let shown = String::from_utf8_lossy(line);
-        return Err(ConfigError::problem(&origin, "", &shown, "not UTF-8 text"));
+        return Err(ConfigError::problem(origin, "", &shown, "not UTF-8 text"));
     };
     let Some((key, value)) = line.split_once(':') else {
-        let error = ConfigError::expected(&origin, "", line, "key: value");
+        let error = ConfigError::expected(origin, "", line, "key: value");
         return Err(ConfigError { problem: Some("missing ':'".to_owned()), ..error });
     };
-    Statement::new(origin.clone(), key, value).map_err(|bad| ConfigError::problem(&origin, "", line, bad))
+    Statement::new(origin.clone(), key, value).map_err(|bad| ConfigError::problem(origin, "", line, bad))
 }
 
 #[cfg(test)]

@@ -32,8 +32,11 @@ pub struct Key {
     /// Whether another value means that something else is counted.
     pub counts: bool,
     /// What more a value must fulfil. The error says what was expected.
-    pub check: Option<fn(&str) -> Result<(), String>>,
+    pub check: Option<Check>,
 }
+
+/// A check of a value. On an error: what was expected.
+pub type Check = fn(&str) -> Result<(), String>;
 
 /// Whom a key can be set for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +174,7 @@ impl Key {
 
     /// A value must pass this, too. The error says what was expected.
     #[must_use]
-    pub const fn checked(mut self, check: fn(&str) -> Result<(), String>) -> Self {
+    pub const fn checked(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }

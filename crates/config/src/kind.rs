@@ -155,7 +155,7 @@ fn single(text: &str) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-fn bounds<N: PartialEq + std::fmt::Display>(min: N, max: N, endless: N) -> String {
+fn bounds<N: Copy + PartialEq + std::fmt::Display>(min: N, max: N, endless: N) -> String {
     if max == endless { format!(" of at least {min}") } else { format!(" from {min} to {max}") }
 }
 

@@ -106,7 +106,7 @@ mod yaml;
 pub use cli::{Action, CommandLine, RESERVED, UsageError};
 pub use config::{Config, View};
 pub use error::{ConfigError, Origin, Warning};
-pub use key::{Key, Opt, Scope};
+pub use key::{Check, Key, Opt, Scope};
 pub use kind::Kind;
 pub use nearest::nearest;
 pub use plugins::{PLUGINS, PluginEntry};

@@ -76,8 +76,13 @@ impl Resolver<'_> {
             return None;
         };
         let target = self.target(key, statement)?;
-        let value = self.value(key, statement)?;
-        Some(Setting { key, target, value, origin: statement.origin.clone() })
+        match checked_value(key, statement) {
+            Ok(value) => Some(Setting { key, target, value, origin: statement.origin.clone() }),
+            Err(error) => {
+                self.report.error(error);
+                None
+            }
+        }
     }
 
     fn target(&mut self, key: &Key, statement: &Statement) -> Option<Target> {
@@ -117,21 +122,6 @@ impl Resolver<'_> {
             self.report.warn(&statement.origin, format!("Unknown symbol '{symbol}'. Ignored."));
         }
         None
-    }
-
-    /// The checked value; `Some(None)` if it is empty.
-    fn value(&mut self, key: &Key, statement: &Statement) -> Option<Option<String>> {
-        if statement.value.is_empty() && key.kind.may_be_empty() {
-            return Some(None);
-        }
-        let value = key.kind.canonical(&statement.value);
-        match key.check(&value) {
-            Ok(()) => Some(Some(value.into_owned())),
-            Err(expected) => {
-                self.report.error(wrong(statement, expected).or_nearest(key.kind.words().iter().copied()));
-                None
-            }
-        }
     }
 
     /// A key without a row: one of the peer's, or of nobody's.
@@ -176,4 +166,15 @@ impl Resolver<'_> {
 
 fn wrong(statement: &Statement, expected: String) -> ConfigError {
     ConfigError::expected(&statement.origin, &statement.written_key(), &statement.value, expected)
+}
+
+/// The value in its canonical form; `None` if it is empty.
+fn checked_value(key: &Key, statement: &Statement) -> Result<Option<String>, ConfigError> {
+    if statement.value.is_empty() && key.kind.may_be_empty() {
+        return Ok(None);
+    }
+    let value = key.kind.canonical(&statement.value);
+    let words = key.kind.words().iter().copied();
+    key.check(&value).map_err(|expected| wrong(statement, expected).or_nearest(words))?;
+    Ok(Some(value.into_owned()))
 }

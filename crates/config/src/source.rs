@@ -14,7 +14,7 @@ use crate::{file, yaml};
 /// A file, the command line, or both; the command line comes last.
 ///
 /// A file whose name ends in `.yaml` or `.yml` is YAML, any other a pmacctd.conf. It may be a pipe.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Source<'a> {
     file: Option<(&'a Path, Option<&'a [u8]>)>,
     lines: &'a [(String, String)],
@@ -66,19 +66,16 @@ fn read_file(path: &Path, text: Option<&[u8]>, registry: &Registry, report: &mut
             return Vec::new();
         }
     };
-    match is_yaml(path) {
-        true => yaml::read(&shared, &text, registry, report),
-        false => file::read(&shared, &text, report),
+    if is_yaml(path) {
+        yaml::read(&shared, &text, registry, report)
+    } else {
+        file::read(&shared, &text, report)
     }
 }
 
 /// Reads a file, or a pipe to its end. On an error: the peer's sentence for it.
 fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let read = fs::metadata(path).and_then(|metadata| match metadata.is_dir() {
-        true => Err(ErrorKind::IsADirectory.into()),
-        false => fs::read(path),
-    });
-    read.map_err(|error| match error.kind() {
+    fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => "file not found.".to_owned(),
         ErrorKind::IsADirectory => "path is not a regular file.".to_owned(),
         _ => format!("file cannot be read: {error}."),

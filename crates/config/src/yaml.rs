@@ -84,20 +84,18 @@ impl Reading<'_> {
     /// A key that is not `plugins`.
     fn value(&mut self, row: Option<&Key>, statement: Statement, node: &Node) {
         let value = match node {
-            Node::Scalar(text) => Ok(text.trim_ascii().to_owned()),
+            Node::Scalar(text) => Some(text.trim_ascii().to_owned()),
             Node::List(items) if row.is_none_or(|row| row.kind.is_list()) => join(items),
-            Node::List(_) | Node::Mapping(_) => Err(()),
+            Node::List(_) | Node::Mapping(_) => None,
         };
-        match value {
-            Ok(value) => self.statements.push(Statement { value, ..statement }),
-            Err(()) => {
-                let list =
-                    if row.is_some_and(|row| !row.kind.is_list()) { "" } else { ", or a list of values" };
-                let expected = format!("one value{list}");
-                let key = statement.written_key();
-                self.report.error(ConfigError::expected(&statement.origin, &key, "", expected));
-            }
+        if let Some(value) = value {
+            self.statements.push(Statement { value, ..statement });
+            return;
         }
+        let one = row.is_some_and(|row| !row.kind.is_list());
+        let expected = if one { "one value" } else { "one value, or a list of values" };
+        let key = statement.written_key();
+        self.report.error(ConfigError::expected(&statement.origin, &key, "", expected));
     }
 
     /// `plugins`: a text as in pmacctd.conf, a list of such texts, or a mapping from them to the keys of
@@ -143,7 +141,7 @@ impl Reading<'_> {
     }
 }
 
-fn join(items: &[node::Item]) -> Result<String, ()> {
+fn join(items: &[node::Item]) -> Option<String> {
     let texts: Option<Vec<_>> = items.iter().map(node::Item::text).collect();
-    texts.map(|texts| texts.join(",")).ok_or(())
+    Some(texts?.join(","))
 }

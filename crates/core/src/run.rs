@@ -160,7 +160,7 @@ impl LiveSession<'_> {
 /// [`SavefileOptions::wait`], until a [`Control::Stop`]). `at_end` is called when everything has been read,
 /// with the time of the latest frame.
 ///
-/// A file that is damaged gives an error after all that comes before the damage has been accounted.
+/// Of a damaged file all that comes before the damage is accounted; `at_end` gets the error.
 pub fn run_savefile(
     core: &mut Core,
     savefile: &mut Savefile,
@@ -169,19 +169,19 @@ pub fn run_savefile(
     doorbell: &Doorbell,
     clock: Clock,
     at_end: impl FnOnce(Option<Timestamp>, Result<(), &SavefileError>),
-) -> (SourceCounts, Result<(), SavefileError>) {
+) -> SourceCounts {
     let mut result = Ok(());
     for _ in 0..options.times.max(1) {
         if !options.delay.is_zero() {
             let source = all_seen(core);
             if run_idle(core, control, doorbell, clock, Some(options.delay), source) {
-                return (all_seen(core), result);
+                return all_seen(core);
             }
         }
         savefile.rewind();
         match read_savefile(core, savefile, control) {
             Ok(false) => {}
-            Ok(true) => return (all_seen(core), result),
+            Ok(true) => return all_seen(core),
             Err(error) => result = Err(error),
         }
     }
@@ -191,7 +191,7 @@ pub fn run_savefile(
     if options.wait {
         run_idle(core, control, doorbell, clock, None, source);
     }
-    (source, result)
+    source
 }
 
 /// Reads a savefile once. Returns true when told to stop.

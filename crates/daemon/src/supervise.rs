@@ -34,7 +34,7 @@ pub(crate) fn run(
     let signals = signals()?;
 
     let (plugin_done_in, plugin_done) = bounded(runners.len());
-    let mut plugins = runners.len();
+    let plugins = runners.len();
     for (number, runner) in runners.into_iter().enumerate() {
         let (done, speaker) = (plugin_done_in.clone(), runner.speaker.clone());
         named_thread(&speaker.clone(), move || {
@@ -54,7 +54,7 @@ pub(crate) fn run(
     started()?;
 
     let supervisor = Supervisor { switchboard, log, failed: false, stopping: false };
-    Ok(supervisor.run(&signals, core_done, &plugin_done, &mut plugins, exit_any))
+    Ok(supervisor.run(&signals, core_done, plugin_done, plugins, exit_any))
 }
 
 struct Supervisor {
@@ -69,14 +69,14 @@ impl Supervisor {
         mut self,
         signals: &Receiver<i32>,
         mut core_done: Receiver<Option<(Report, bool)>>,
-        plugin_done: &Receiver<(usize, Option<Absorbed>)>,
-        plugins: &mut usize,
+        mut plugin_done: Receiver<(usize, Option<Absorbed>)>,
+        mut plugins: usize,
         exit_any: bool,
     ) -> ExitCode {
         let mut report = None;
-        let mut absorbed = vec![None; *plugins];
+        let mut absorbed = vec![None; plugins];
         let mut core_runs = true;
-        while core_runs || *plugins > 0 {
+        while core_runs || plugins > 0 {
             select! {
                 recv(signals) -> signal => self.signal(signal.unwrap_or(SIGTERM)),
                 recv(core_done) -> result => {
@@ -87,16 +87,19 @@ impl Supervisor {
                     self.failed |= !ended_well;
                 }
                 recv(plugin_done) -> result => {
-                    let Ok((number, result)) = result else { break };
-                    *plugins -= 1;
-                    if core_runs && !self.stopping {
-                        self.plugin_ended(number);
-                        if *plugins == 0 || exit_any {
+                    let Ok((number, result)) = result else {
+                        plugin_done = never();
+                        continue;
+                    };
+                    plugins -= 1;
+                    // A plugin ends by itself only when its pipe has; anything else is a panic.
+                    if result.is_none() {
+                        self.plugin_panicked(number);
+                        if plugins == 0 || exit_any {
                             tracing::error!("no more plugins active. Shutting down.");
                             self.stop();
                         }
                     }
-                    self.failed |= result.is_none();
                     absorbed[number] = result;
                 }
             }
@@ -145,11 +148,11 @@ impl Supervisor {
         tracing::info!("SIGHUP received: files reopened");
     }
 
-    fn plugin_ended(&mut self, number: usize) {
+    fn plugin_panicked(&mut self, number: usize) {
         self.failed = true;
         let speaker = self.switchboard.get().and_then(|board| board.plugins.get(number));
         let speaker = speaker.map_or("a plugin", |line| &line.speaker);
-        tracing::error!("{speaker} has ended; what is meant for it is lost from now on, and counted");
+        tracing::error!("{speaker} has failed; what is meant for it is lost from now on, and counted");
     }
 }
 
@@ -189,16 +192,33 @@ fn capture(
             interface.capture(&mut core, control, doorbell)
         }
         OpenSource::Savefile { mut savefile, options } => {
-            let at_end = |latest: Option<Timestamp>, result: Result<(), &SavefileError>| match result {
-                _ if options.wait => clock.run(),
-                _ => latest.into_iter().for_each(|latest| clock.finish_at(latest)),
+            let mut ended_well = true;
+            let at_end = |latest: Option<Timestamp>, result: Result<(), &SavefileError>| {
+                ended_well = say_how_it_ended(result);
+                match latest {
+                    _ if options.wait => clock.run(),
+                    Some(latest) => clock.finish_at(latest),
+                    None => {}
+                }
             };
-            let (counts, result) =
-                run_savefile(&mut core, &mut savefile, options, control, doorbell, CLOCK, at_end);
-            (counts, result.is_ok())
+            let counts = run_savefile(&mut core, &mut savefile, options, control, doorbell, CLOCK, at_end);
+            (counts, ended_well)
         }
     };
     (core.finish(counts), ended_well)
+}
+
+/// A file whose last record is cut is what a killed `tcpdump -w` leaves: all whole records were accounted.
+fn say_how_it_ended(result: Result<(), &SavefileError>) -> bool {
+    match result {
+        Ok(()) => tracing::info!("finished reading PCAP capture file"),
+        Err(error @ SavefileError::Cut { .. }) => tracing::warn!("{error}; all that is whole was accounted"),
+        Err(error) => {
+            tracing::error!("{error}; what comes before was accounted, what comes after was not");
+            return false;
+        }
+    }
+    true
 }
 
 /// An interface that may come and go.

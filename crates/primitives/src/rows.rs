@@ -173,6 +173,12 @@ impl Rows {
         out.push(b'\n');
     }
 
+    /// The client has `in_cvlan` where print has `cvlan_in`.
+    fn json_name(&self, row: &'static Primitive) -> &'static str {
+        let is_word = self.style.dialect == Dialect::Client && row.json.starts_with("cvlan_");
+        if is_word { row.word } else { row.json }
+    }
+
     fn primitives(&self) -> impl Iterator<Item = &'static Primitive> {
         self.columns.iter().map(Column::primitive)
     }
@@ -215,7 +221,7 @@ impl Rows {
         for column in &self.columns {
             let row = column.primitive();
             out.push(b'"');
-            out.extend_from_slice(row.json.as_bytes());
+            out.extend_from_slice(self.json_name(row).as_bytes());
             out.extend_from_slice(b"\": ");
             let number = match column {
                 Column::Key(_) => row.kind.is_json_number(),
@@ -363,6 +369,13 @@ mod tests {
             lines("src_host, tcpflags", &VALUES[..1], style(Dialect::Client, Layout::Json)),
             "{\"ip_src\": \"10.0.0.1\", \"tcp_flags\": \"27\", \"packets\": 4, \"bytes\": 260}\n"
         );
+    }
+
+    #[test]
+    fn the_second_tag_has_two_names() {
+        let json = |dialect| lines("in_cvlan", &[("in_cvlan", "300")], style(dialect, Layout::Json));
+        assert!(json(Dialect::Print).contains("\"cvlan_in\": 300"));
+        assert!(json(Dialect::Client).contains("\"in_cvlan\": 300"));
     }
 
     #[test]

@@ -49,12 +49,17 @@ impl Shape {
     pub fn schema(&self) -> Result<Schema, QueryError> {
         let options = SchemaOptions { whole_seconds: self.whole_seconds };
         let schema = Schema::parse(&self.aggregate, options);
-        let schema = schema.map_err(|error| QueryError::malformed("the shape of the table", error))?;
+        let schema = schema.map_err(|error| QueryError::malformed("the shape of the table", &error))?;
         if schema.key_len() == self.key_len {
             Ok(schema)
         } else {
-            let why = format!("keys of '{}' have {} octets here and {} there", self.aggregate, schema.key_len(), self.key_len);
-            Err(QueryError::malformed("the shape of the table", why))
+            let why = format!(
+                "keys of '{}' have {} octets here and {} there",
+                self.aggregate,
+                schema.key_len(),
+                self.key_len
+            );
+            Err(QueryError::malformed("the shape of the table", &why))
         }
     }
 }
@@ -100,13 +105,13 @@ pub(crate) struct Envelope<A> {
 
 impl Envelope<&Answer> {
     pub(crate) fn to_json(&self) -> Result<Vec<u8>, QueryError> {
-        serde_json::to_vec(self).map_err(|error| QueryError::malformed("the answer", error))
+        serde_json::to_vec(self).map_err(|error| QueryError::malformed("the answer", &error))
     }
 }
 
 impl Envelope<Answer> {
     pub(crate) fn of_json(json: &[u8]) -> Result<Self, QueryError> {
-        serde_json::from_slice(json).map_err(|error| QueryError::malformed("the answer", error))
+        serde_json::from_slice(json).map_err(|error| QueryError::malformed("the answer", &error))
     }
 }
 
@@ -125,9 +130,16 @@ mod tests {
 
     #[test]
     fn a_shape_of_another_build_is_an_error() {
-        let shape = |aggregate: &str, key_len| Shape { aggregate: aggregate.to_owned(), whole_seconds: false, key_len };
+        let shape = |aggregate: &str, key_len| Shape {
+            aggregate: aggregate.to_owned(),
+            whole_seconds: false,
+            key_len,
+        };
         let error = |shape: Shape| shape.schema().unwrap_err().to_string();
-        assert_eq!(error(shape("martian", 9)), "the shape of the table can't be read: unknown primitive 'martian'");
+        assert_eq!(
+            error(shape("martian", 9)),
+            "the shape of the table can't be read: unknown primitive 'martian'"
+        );
         assert!(error(shape("proto", 2)).ends_with("keys of 'proto' have 1 octets here and 2 there"));
     }
 

@@ -93,12 +93,19 @@ pub fn ask<S: Read + Write>(mut stream: S, request: &Request) -> Result<Reply<S>
     match frame.kind {
         FrameKind::Answer => {
             let Envelope { complete, answer } = Envelope::of_json(&frame.payload)?;
-            let key_len = if let Answer::Table(shape) = &answer { Some(shape.schema()?.key_len()) } else { None };
+            let key_len =
+                if let Answer::Table(shape) = &answer { Some(shape.schema()?.key_len()) } else { None };
             Ok(Reply { answer, complete, rows: RowStream { stream, key_len, rows: 0, ended: false } })
         }
-        FrameKind::Refusal => Err(QueryError::Refused(String::from_utf8_lossy(&frame.payload).into_owned())),
+        FrameKind::Refusal => Err(refusal(&frame)),
         _ => Err(QueryError::NotOurs),
     }
+}
+
+/// The plugin's words, without what would move a terminal.
+fn refusal(frame: &Frame) -> QueryError {
+    let text = String::from_utf8_lossy(&frame.payload);
+    QueryError::Refused(text.chars().filter(|c| !c.is_control()).collect())
 }
 
 /// Hello and request in one piece.
@@ -143,9 +150,7 @@ impl<S: Read> RowStream<S> {
                 let rows = frame.payload.try_into().map(u64::from_be_bytes).ok();
                 if rows == Some(self.rows) { Ok(None) } else { Err(QueryError::Cut) }
             }
-            (FrameKind::Refusal, _) => {
-                Err(QueryError::Refused(String::from_utf8_lossy(&frame.payload).into_owned()))
-            }
+            (FrameKind::Refusal, _) => Err(refusal(&frame)),
             _ => Err(QueryError::NotOurs),
         }
     }
@@ -247,7 +252,7 @@ mod tests {
     fn a_refusal_reaches_a_client_that_could_not_even_ask() {
         let (mut plugin, client) = UnixStream::pair().unwrap();
         greet(&mut plugin).unwrap();
-        refuse(&mut plugin, "too many clients").unwrap();
+        refuse(&mut plugin, "too many \x1bclients\n").unwrap();
         drop(plugin);
         let error = ask(client, &Request::Status).unwrap_err();
         assert_eq!(error.to_string(), "too many clients");

@@ -55,14 +55,16 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    pub(crate) fn malformed(what: &'static str, why: impl ToString) -> Self {
+    pub(crate) fn malformed(what: &'static str, why: &impl ToString) -> Self {
         Self::Malformed { what, why: why.to_string() }
     }
 
     /// An error of the stream while `doing` something.
     pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Cut,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::Cut
+            }
             // What a passed SO_RCVTIMEO is called.
             io::ErrorKind::WouldBlock => Self::Io { doing, source: io::ErrorKind::TimedOut.into() },
             _ => Self::Io { doing, source },

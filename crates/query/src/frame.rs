@@ -13,6 +13,9 @@ use crate::error::QueryError;
 /// The longest payload of any frame, in bytes. A request with 4096 queries for a five-tuple takes 400 KB.
 pub const MAX_FRAME: usize = 1 << 20;
 
+/// What a length may claim before anything has come, in bytes: as much as a frame of rows has.
+const TRUSTED: usize = 64 * 1024;
+
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 5;
 
@@ -64,7 +67,7 @@ pub struct Frame {
 impl Frame {
     /// Reads a frame whose payload has at most `max` bytes.
     ///
-    /// Memory grows with what has come, not with what the length claims.
+    /// Beyond 64 KiB memory grows with what has come, not with what the length claims.
     pub fn read(input: &mut impl Read, max: usize) -> Result<Self, QueryError> {
         let doing = "reading a frame";
         let mut header = [0; HEADER];
@@ -75,7 +78,7 @@ impl Frame {
         if len > max {
             return Err(QueryError::TooLong { len, max });
         }
-        let mut payload = Vec::new();
+        let mut payload = Vec::with_capacity(len.min(TRUSTED));
         input.take(len as u64).read_to_end(&mut payload).map_err(QueryError::io(doing))?;
         if payload.len() == len { Ok(Self { kind, payload }) } else { Err(QueryError::Cut) }
     }

@@ -15,8 +15,8 @@
 //!
 //! # Guarantees
 //!
-//! Whatever bytes come, nothing here panics, and nothing is allocated for a length that the other side only
-//! claims. Both sides bring their own time-outs, as part of the stream.
+//! Whatever bytes come, nothing here panics, and no more than 64 KiB are allocated for a length that the other
+//! side only claims. Both sides bring their own time-outs, as part of the stream.
 //!
 //! ```
 //! use std::os::unix::net::UnixStream;
@@ -55,6 +55,6 @@ pub use conversation::{AnswerWriter, Reply, RowStream, ask, greet, listen, refus
 pub use error::QueryError;
 pub use frame::{Frame, FrameKind, MAX_FRAME};
 pub use hello::{Hello, VERSION};
-pub use request::{Counter, CountsRequest, MAX_QUERIES, Octets, RowsRequest, Selection, Then, Top};
 pub use request::Request;
+pub use request::{Counter, CountsRequest, MAX_QUERIES, Octets, RowsRequest, Selection, Then, Top};
 pub use rows::{PackedRows, row_len};

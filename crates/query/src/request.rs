@@ -92,17 +92,19 @@ pub struct Octets(pub Vec<u8>);
 
 impl Request {
     pub(crate) fn to_json(&self) -> Result<Vec<u8>, QueryError> {
-        serde_json::to_vec(self).map_err(|error| QueryError::malformed("the request", error))
+        serde_json::to_vec(self).map_err(|error| QueryError::malformed("the request", &error))
     }
 
     pub(crate) fn of_json(json: &[u8]) -> Result<Self, QueryError> {
-        serde_json::from_slice(json).map_err(|error| QueryError::malformed("the request", error))
+        serde_json::from_slice(json).map_err(|error| QueryError::malformed("the request", &error))
     }
 
     /// Whether it changes the table, which not everybody may.
     pub fn changes_table(&self) -> bool {
         match self {
-            Self::Rows(RowsRequest { then, .. }) | Self::Counts(CountsRequest { then, .. }) => *then != Then::Keep,
+            Self::Rows(RowsRequest { then, .. }) | Self::Counts(CountsRequest { then, .. }) => {
+                *then != Then::Keep
+            }
             Self::Erase => true,
             Self::Status | Self::Ledger => false,
         }
@@ -122,11 +124,15 @@ impl Serialize for Octets {
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hex = <&str>::deserialize(deserializer)?.as_bytes();
-        let digit = |c: u8| char::from(c).to_digit(16).ok_or_else(|| D::Error::custom("a digit is not hexadecimal"));
+        let digit =
+            |c: u8| char::from(c).to_digit(16).ok_or_else(|| D::Error::custom("a digit is not hexadecimal"));
         if !hex.len().is_multiple_of(2) {
             return Err(D::Error::custom("half an octet"));
         }
-        hex.chunks_exact(2).map(|pair| Ok((digit(pair[0])? << 4 | digit(pair[1])?) as u8)).collect::<Result<_, _>>().map(Self)
+        hex.chunks_exact(2)
+            .map(|pair| Ok((digit(pair[0])? << 4 | digit(pair[1])?) as u8))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

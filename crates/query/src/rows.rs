@@ -32,7 +32,7 @@ impl PackedRows {
             Ok(Self { key_len, octets })
         } else {
             let why = format!("{} bytes are no whole number of rows of {}", octets.len(), row_len(key_len));
-            Err(QueryError::malformed("the rows", why))
+            Err(QueryError::malformed("the rows", &why))
         }
     }
 
@@ -102,7 +102,9 @@ mod tests {
                 .map(|(key, (packets, bytes, flows, tcp_flags))| (key, Counters { packets, bytes, flows, tcp_flags }))
                 .collect();
             let mut octets = Vec::new();
-            rows.iter().for_each(|(key, counters)| pack(key, counters, &mut octets));
+            for (key, counters) in &rows {
+                pack(key, counters, &mut octets);
+            }
             let packed = PackedRows::new(17, octets).unwrap();
             prop_assert!(packed.iter().eq(rows.iter().map(|(key, counters)| (&key[..], *counters))));
         }

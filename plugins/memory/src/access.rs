@@ -39,7 +39,10 @@ impl Access {
                 "erasing and resetting is for root, the daemon's user and the members of the group {}",
                 group.name
             ),
-            None => "erasing and resetting is for root and the daemon's user (imt_group allows it to a group)".into(),
+            None => {
+                "erasing and resetting is for root and the daemon's user (imt_group allows it to a group)"
+                    .into()
+            }
         }
     }
 
@@ -73,7 +76,12 @@ mod tests {
 
     #[test]
     fn members_of_the_group() {
-        let group = Group { name: "ops".to_owned(), passwd: c"".to_owned(), gid: Gid::from_raw(64_321), mem: Vec::new() };
+        let group = Group {
+            name: "ops".to_owned(),
+            passwd: c"".to_owned(),
+            gid: Gid::from_raw(64_321),
+            mem: Vec::new(),
+        };
         let access = Access { group: Some(group) };
         assert!(access.may_change(Peer { gid: Gid::from_raw(64_321), ..NOBODY }));
         assert!(!access.may_change(NOBODY));

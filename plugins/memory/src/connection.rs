@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rpmacct_plugin::{Counters, Host, Schema};
 use rpmacct_query::{
-    Answer, AnswerWriter, CountsRequest, QueryError, Request, RowsRequest, Selection, Shape, Status, Sum, Then, greet,
-    listen, refuse,
+    Answer, AnswerWriter, CountsRequest, QueryError, Request, RowsRequest, Selection, Shape, Status, Sum,
+    Then, greet, listen, refuse,
 };
 
 use crate::access::{Access, Peer};
@@ -81,7 +81,7 @@ impl Desk {
         }
         match request {
             Request::Rows(request) => self.rows(request, peer, stream),
-            Request::Counts(request) => self.sums(request, peer, stream),
+            Request::Counts(request) => self.sums(&request, peer, stream),
             Request::Erase => {
                 let complete = self.host.settle(TO_SETTLE);
                 let packets = self.pick(Pick::Nothing, Then::Erase, peer)?.status.packets;
@@ -111,7 +111,11 @@ impl Desk {
         let rows = picked.rows.iter().filter(is_wanted);
         let mut answer = AnswerWriter::new(stream, &Answer::Table(Shape::of(&self.schema)), complete)?;
         match top {
-            Some(top) => top::select(rows, top).iter().try_for_each(|(key, counters)| answer.row(key, counters))?,
+            Some(top) => {
+                for (key, counters) in top::select(rows, top) {
+                    answer.row(key, &counters)?;
+                }
+            }
             None => {
                 for (key, counters) in rows {
                     answer.row(key, &counters)?;
@@ -121,7 +125,7 @@ impl Desk {
         Ok(answer.end()?)
     }
 
-    fn sums(&self, request: CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+    fn sums(&self, request: &CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
         let matcher = self.matcher(&request.selection)?;
         let complete = self.host.settle(TO_SETTLE);
         let picked = self.pick(Pick::Matching(Arc::clone(&matcher)), request.then, peer)?;

@@ -36,8 +36,10 @@ impl Matcher {
         if selection.queries.len() > MAX_QUERIES {
             return Err(format!("{} queries, at most {MAX_QUERIES} at once", selection.queries.len()));
         }
-        let columns = selection.primitives.iter().map(|word| Place::of(word, schema)).collect::<Result<Vec<_>, _>>()?;
-        let mut matcher = Self { groups: Vec::new(), queries: selection.queries.len(), key_len: schema.key_len() };
+        let columns =
+            selection.primitives.iter().map(|word| Place::of(word, schema)).collect::<Result<Vec<_>, _>>()?;
+        let mut matcher =
+            Self { groups: Vec::new(), queries: selection.queries.len(), key_len: schema.key_len() };
         let mut by_ranges = HashMap::new();
         for (number, query) in selection.queries.iter().enumerate() {
             if query.len() != columns.len() {
@@ -67,7 +69,8 @@ impl Matcher {
 
     /// The keys that are wanted, in the order of the queries, if every query fixes the whole key.
     pub(crate) fn exact_keys(&self) -> Option<impl Iterator<Item = &[u8]>> {
-        let is_exact = |group: &Group| group.ranges.iter().map(ExactSizeIterator::len).sum::<usize>() == self.key_len;
+        let is_exact =
+            |group: &Group| group.ranges.iter().map(ExactSizeIterator::len).sum::<usize>() == self.key_len;
         self.groups.iter().all(is_exact).then(|| {
             let mut keys: Vec<_> = self.groups.iter().flat_map(|group| &group.wanted).collect();
             keys.sort_unstable_by_key(|(_, queries)| queries.first());
@@ -121,7 +124,12 @@ fn wanted<'a>(places: &[Place], query: &'a [Option<Octets>]) -> Result<Option<Wa
     for (place, value) in places.iter().zip(query) {
         let Some(Octets(octets)) = value else { continue };
         if octets.len() != place.kind.width() {
-            return Err(format!("a value of '{}' has {} octets, not {}", place.word, place.kind.width(), octets.len()));
+            return Err(format!(
+                "a value of '{}' has {} octets, not {}",
+                place.word,
+                place.kind.width(),
+                octets.len()
+            ));
         }
         match &place.field {
             Some(field) => {
@@ -160,13 +168,18 @@ mod tests {
     fn matcher(aggregate: &str, words: &str, queries: &str) -> Matcher {
         let schema = Schema::parse(aggregate, SchemaOptions::default()).unwrap();
         let primitives: Vec<String> = words.split(',').map(str::to_owned).collect();
-        let query = |text: &str| primitives.iter().zip(text.split(',')).map(|(word, v)| octets(word, v)).collect();
+        let query =
+            |text: &str| primitives.iter().zip(text.split(',')).map(|(word, v)| octets(word, v)).collect();
         let queries = queries.split(';').map(query).collect();
         Matcher::new(&Selection { primitives, queries }, &schema).unwrap()
     }
 
     fn key(words: &str, values: &str) -> Vec<u8> {
-        words.split(',').zip(values.split(',')).flat_map(|(word, value)| octets(word, value).unwrap().0).collect()
+        words
+            .split(',')
+            .zip(values.split(','))
+            .flat_map(|(word, value)| octets(word, value).unwrap().0)
+            .collect()
     }
 
     fn found(matcher: &Matcher, key: &[u8]) -> Vec<usize> {
@@ -212,7 +225,10 @@ mod tests {
     #[test]
     fn contradictions_match_nothing() {
         let host = key("src_host", "10.0.0.1");
-        assert_eq!(found(&matcher("src_host", "src_host,src_host", "10.0.0.1,10.0.0.2;10.0.0.1,10.0.0.1"), &host), [1]);
+        assert_eq!(
+            found(&matcher("src_host", "src_host,src_host", "10.0.0.1,10.0.0.2;10.0.0.1,10.0.0.1"), &host),
+            [1]
+        );
     }
 
     #[test]
@@ -224,7 +240,10 @@ mod tests {
         };
         assert_eq!(error(&["martian"], Vec::new()), "unknown primitive 'martian'");
         assert_eq!(error(&["src_host"], vec![vec![]]), "0 values for 1 primitives");
-        assert_eq!(error(&["src_host"], vec![vec![Some(Octets(vec![4]))]]), "a value of 'src_host' has 17 octets, not 1");
+        assert_eq!(
+            error(&["src_host"], vec![vec![Some(Octets(vec![4]))]]),
+            "a value of 'src_host' has 17 octets, not 1"
+        );
         assert_eq!(error(&[], vec![Vec::new(); 4097]), "4097 queries, at most 4096 at once");
     }
 }

@@ -51,7 +51,8 @@ impl Server {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name("memory-accept".into()).spawn(move || accept(&listener, &shared))
         });
-        let failed = |source| OpenError::Io { doing: format!("listening on {}", socket.path().display()), source };
+        let failed =
+            |source| OpenError::Io { doing: format!("listening on {}", socket.path().display()), source };
         match threaded {
             Ok(acceptor) => Ok(Self { socket, listener, shared, acceptor: Some(acceptor) }),
             Err(error) => {
@@ -93,7 +94,9 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
         match accepted {
             Ok((stream, _)) => admit(stream, shared),
             // Out of descriptors or memory: it comes again at once, so it must not spin.
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => thread::sleep(Duration::from_millis(100)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                thread::sleep(Duration::from_millis(100));
+            }
             Err(_) => {}
         }
     }

@@ -87,9 +87,11 @@ fn make_way(path: &Path) -> Result<(), OpenError> {
     }
     match knock(path) {
         Ok(()) | Err(Errno::EAGAIN) => {
-            Err(OpenError::Other(format!("{} is in use by another daemon", path.display())))
+            Err(OpenError::Other(format!("{} is in use by another daemon or plugin", path.display())))
         }
-        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(|error| failed("removing the stale", error)),
+        Err(Errno::ECONNREFUSED) => {
+            fs::remove_file(path).map_err(|error| failed("removing the stale", error))
+        }
         Err(Errno::ENOENT) => Ok(()),
         Err(error) => Err(failed("finding out who uses", error.into())),
     }
@@ -97,7 +99,8 @@ fn make_way(path: &Path) -> Result<(), OpenError> {
 
 /// Connects without waiting: even a daemon that hangs is found.
 fn knock(path: &Path) -> Result<(), Errno> {
-    let socket = stream(SockFlag::SOCK_NONBLOCK).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    let socket = stream(SockFlag::SOCK_NONBLOCK)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
@@ -135,7 +138,7 @@ mod tests {
         let path = folder.path().join("s");
         let first = open(&settings(&path, 0o777)).unwrap();
         let error = open(&settings(&path, 0o777)).unwrap_err().to_string();
-        assert_eq!(error, format!("{} is in use by another daemon", path.display()));
+        assert_eq!(error, format!("{} is in use by another daemon or plugin", path.display()));
         drop(first); // its file stays, as after a crash
         assert!(path.exists());
         assert!(open(&settings(&path, 0o777)).is_ok());

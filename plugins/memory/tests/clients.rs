@@ -20,7 +20,9 @@ use support::{Collected, Daemon, TCP, UDP, client, pkt};
 fn hosts(daemon: &Daemon, count: u32) {
     let numbers: Vec<u32> = (0..count).collect();
     for chunk in numbers.chunks(1000) {
-        let packet = |n: &u32| pkt(&format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), "10.0.0.2", UDP, (1, 2), 0, 60);
+        let packet = |n: &u32| {
+            pkt(&format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), "10.0.0.2", UDP, (1, 2), 0, 60)
+        };
         daemon.feed(&chunk.iter().map(packet).collect::<Vec<_>>());
     }
 }

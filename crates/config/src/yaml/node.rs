@@ -73,7 +73,7 @@ pub(super) struct BadYaml {
 /// Reads a document: a mapping, or nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadYaml> {
     let text = std::str::from_utf8(bytes).map_err(|error| BadYaml {
-        line: 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count(),
+        line: bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
         problem: "not UTF-8 text".to_owned(),
     })?;
     let options = serde_yaml::options! {

@@ -11,7 +11,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rpmacct_config::{Config, Registry, Source};
 use rpmacct_memory::Memory;
 use rpmacct_packet::{LinkType, Packet};
-use rpmacct_plugin::{Balance, Batch, Context, Host, OpenError, Plugin, Schema, Sink, Tallies, Tally, Timestamp};
+use rpmacct_plugin::{
+    Balance, Batch, Context, Host, OpenError, Plugin, Schema, Sink, Tallies, Tally, Timestamp,
+};
 use rpmacct_primitives::{End, Observation, SchemaOptions};
 use tempfile::TempDir;
 
