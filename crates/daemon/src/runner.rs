@@ -155,8 +155,10 @@ impl Runner {
 }
 
 fn report(result: Result<(), SinkError>) {
-    if let Err(error) = result {
-        tracing::error!("{error}");
+    match result {
+        // It has been said, and counted.
+        Ok(()) | Err(SinkError::Known) => {}
+        Err(error) => tracing::error!("{error}"),
     }
 }
 
