@@ -253,7 +253,7 @@ Options that set keys of the configuration:
 ";
 
 const KEYS_TITLE: &str = "
-More keys. All can also be set for one plugin, by --key[name]=value, if they are not the daemon's:
+More keys. For one plugin alone: --key[name]=value.
 ";
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The typed configuration, as the core and each plugin see it.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -168,12 +167,12 @@ impl<'a> View<'a> {
     }
 
     /// The key as it was written, with the plugin's name if it was set for this plugin alone.
-    fn name(&self, key: &Key) -> Cow<'static, str> {
+    fn name(&self, key: &Key) -> String {
         match self.setting(key) {
             Some(Setting { target: Target::Plugin(plugin), key, .. }) => {
-                format!("{}[{plugin}]", key.name).into()
+                format!("{}[{plugin}]", key.name)
             }
-            _ => key.name.to_owned().into(),
+            _ => key.name.to_owned(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 /// The candidate that `word` is most likely a slip of, if there is one.
 ///
-/// Conservative: a wrong guess is worse than none. One slip (a letter too much, too few, another one, or two
-/// exchanged) is forgiven in every four letters, at most three in all. Case does not matter.
+/// Conservative: a wrong guess is worse than none. Slips are letters too much, too few, others, or two
+/// exchanged; one is forgiven from three letters on, two from eight, three from sixteen. Case does not matter.
 ///
 /// ```
 /// use rpmacct_config::nearest;
@@ -13,8 +13,8 @@
 /// ```
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let slips = |candidate: &str| strsim::osa_distance(&word, &candidate.to_lowercase());
-    let forgiven = match word.chars().count() {
+    let len = word.chars().count();
+    let forgiven = match len {
         0..=2 => 0,
         3..=7 => 1,
         8..=15 => 2,
@@ -22,7 +22,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     candidates
         .into_iter()
-        .map(|candidate| (slips(candidate), candidate))
+        .filter(|candidate| candidate.chars().count().abs_diff(len) <= forgiven)
+        .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(slips, _)| *slips <= forgiven)
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)

@@ -1,7 +1,7 @@
 //! The keys of pmacct, and what becomes of those that rpmacct does not have.
 //!
 //! A row of the registry wins over a row of this table, so nothing is taken out of it when a key is
-//! implemented. `tests::` keeps it sorted.
+//! implemented. A test keeps it sorted.
 
 /// A key of pmacct.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use crate::kind::split;
 use crate::statement::{Statement, split_key};
 
 /// The list of plugins.
-pub const PLUGINS: Key = Key::text("plugins")
+pub const PLUGINS: Key = Key::list("plugins")
     .scope(Scope::Global)
     .default("memory")
     .option('P')

@@ -1,0 +1,78 @@
+//! What users read is true.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rpmacct_plugins::CATALOGUE;
+use support::bin;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn every_example_configuration_is_valid() {
+    let mut examples: Vec<PathBuf> = fs::read_dir(root().join("conf")).unwrap().map(|e| e.unwrap().path()).collect();
+    examples.sort();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let output = Command::new(bin("rpmacctd")).arg("check").arg("-f").arg(&example).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", example.display());
+        assert!(stderr.is_empty(), "{}: {stderr}", example.display());
+    }
+}
+
+#[test]
+fn the_story_in_the_readme_is_the_file() {
+    let story = read("conf/story.conf");
+    assert_eq!(story.lines().count(), 7);
+    assert!(read("README.md").contains(&format!("```\n{story}```\n")));
+}
+
+/// `docs/configuration.md` ends with a table of all keys. `UPDATE_DOCS=1 cargo test --test docs` writes it anew.
+#[test]
+fn the_table_of_keys_is_that_of_the_program() {
+    const MARK: &str = "<!-- The rest is written by tests/docs.rs -->\n";
+    let path = root().join("docs/configuration.md");
+    let text = read("docs/configuration.md");
+    let (prose, table) = text.split_once(MARK).expect("the mark");
+    let expected = keys();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, format!("{prose}{MARK}{expected}")).unwrap();
+    } else {
+        assert!(table == expected, "docs/configuration.md is old; run: UPDATE_DOCS=1 cargo test --test docs");
+    }
+}
+
+fn keys() -> String {
+    let registry = rpmacct_daemon::registry(CATALOGUE);
+    let mut text = String::from("\n| key | default | option | meaning |\n|---|---|---|---|\n");
+    for key in registry.rows() {
+        let aliases: String = key.aliases.iter().fold(String::new(), |all, alias| all + &format!(", `{alias}`"));
+        let default = key.default.map(|value| format!("`{value}`")).unwrap_or_default();
+        let option = key.option.as_ref().map(|option| format!("`-{}`", option.letter)).unwrap_or_default();
+        let doc = key.doc.replace('|', "\\|");
+        let _ = writeln!(text, "| `{}`{aliases} | {default} | {option} | {doc} |", key.name);
+    }
+    text
+}
+
+#[test]
+fn files_that_documents_name_are_there() {
+    for document in ["README.md", "docs/architecture.md", "docs/configuration.md", "docs/differences.md"] {
+        let text = read(document);
+        for name in text.split(['`', '(', ')']).filter(|word| !word.contains([' ', '*', '%', '{', '\n', '<'])) {
+            let is_ours = ["docs/", "conf/", "crates/", "plugins/", "tests/"].iter().any(|dir| name.starts_with(dir));
+            assert!(!is_ours || root().join(name).exists(), "{document} names {name}");
+        }
+    }
+}
