@@ -205,13 +205,18 @@ impl Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("interface", &self.interface).field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("interface", &self.interface)
+            .field("link", &self.link)
+            .finish_non_exhaustive()
     }
 }
 
 /// The names of the interfaces that can be captured from.
 pub fn interfaces() -> Vec<String> {
-    pcap::Device::list().map(|devices| devices.into_iter().map(|d| d.name).collect()).unwrap_or_default()
+    let names = pcap::Device::list().unwrap_or_default().into_iter().map(|device| device.name);
+    // libpcap also lists pseudo-devices such as nflog, which nobody means here.
+    names.filter(|name| interface_index(name) != 0).collect()
 }
 
 /// The number that the system gave an interface, 0 if there is no such interface.

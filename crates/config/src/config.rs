@@ -166,14 +166,15 @@ impl<'a> View<'a> {
         note_comment(error, self.written(key).unwrap_or_default()).or_nearest(candidates)
     }
 
-    /// The key as it was written, with the plugin's name if it was set for this plugin alone.
+    /// An error that says what is wrong with the key's value, where that needs a sentence of its own.
+    pub fn problem(&self, key: &Key, problem: impl Display) -> ConfigError {
+        let written = self.written(key).unwrap_or_default();
+        ConfigError::problem(&self.origin(key), &self.name(key), written, problem)
+    }
+
+    /// The key as it was written, with its brackets.
     fn name(&self, key: &Key) -> String {
-        match self.setting(key) {
-            Some(Setting { target: Target::Plugin(plugin), key, .. }) => {
-                format!("{}[{plugin}]", key.name)
-            }
-            _ => key.name.to_owned(),
-        }
+        self.setting(key).map_or_else(|| key.name.to_owned(), |setting| setting.written_key.clone())
     }
 
     fn value(&self, key: &Key) -> Option<Value<'a>> {

@@ -15,6 +15,8 @@ use crate::statement::Statement;
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     pub(crate) key: &'static Key,
+    /// The key as it was written, with its brackets.
+    pub(crate) written_key: String,
     pub(crate) target: Target,
     /// Canonical and checked. `None`: an empty value, which unsets what was set before.
     pub(crate) value: Option<String>,
@@ -77,7 +79,10 @@ impl Resolver<'_> {
         };
         let target = self.target(key, statement)?;
         match checked_value(key, statement) {
-            Ok(value) => Some(Setting { key, target, value, origin: statement.origin.clone() }),
+            Ok(value) => {
+                let (written_key, origin) = (statement.written_key(), statement.origin.clone());
+                Some(Setting { key, written_key, target, value, origin })
+            }
             Err(error) => {
                 self.report.error(error);
                 None

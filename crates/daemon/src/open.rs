@@ -169,10 +169,10 @@ fn open_source(plan: &Plan, config: &Config) -> Result<(OpenSource, Option<Filte
                     None
                 }
                 Err(LiveError::Filter { message }) => {
-                    return Err(config.core().error(&keys::PCAP_FILTER, message).into());
+                    return Err(config.core().problem(&keys::PCAP_FILTER, message).into());
                 }
                 Err(error @ LiveError::NoInterface { .. }) => {
-                    return Err(config.core().error(&keys::PCAP_INTERFACE, error).into());
+                    return Err(config.core().problem(&keys::PCAP_INTERFACE, error).into());
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -183,7 +183,7 @@ fn open_source(plan: &Plan, config: &Config) -> Result<(OpenSource, Option<Filte
             let source = OpenSource::Savefile { savefile, options: *options };
             let link = source.link();
             let compile = |expression: &String| {
-                let wrong = |error: FilterError| config.core().error(&keys::PCAP_FILTER, error);
+                let wrong = |error: FilterError| config.core().problem(&keys::PCAP_FILTER, error);
                 Filter::compile(expression, link).map_err(wrong)
             };
             let filter = filter.as_ref().map(compile).transpose()?;
@@ -198,7 +198,7 @@ fn plugin_filter(
     link: LinkType,
 ) -> Result<Option<Filter>, ConfigError> {
     let compile = |expression: &String| {
-        let wrong = |error: FilterError| config.plugin(&plugin.name).error(&keys::AGGREGATE_FILTER, error);
+        let wrong = |error: FilterError| config.plugin(&plugin.name).problem(&keys::AGGREGATE_FILTER, error);
         Filter::compile(expression, link).map_err(wrong)
     };
     plugin.filter.as_ref().map(compile).transpose()

@@ -17,6 +17,85 @@ use crate::log::LogOptions;
 const PEER_PLUGINS: &[&str] =
     &["amqp", "kafka", "mongodb", "mysql", "nfprobe", "pgsql", "sfprobe", "sqlite3", "tee", "core"];
 
+/// Primitives that pmacctd has and we have not.
+const PEER_PRIMITIVES: &[&str] = &[
+    "as_path",
+    "class",
+    "class_frame",
+    "dst_as",
+    "dst_host_coords",
+    "dst_host_country",
+    "dst_host_pocode",
+    "dst_mask",
+    "dst_net",
+    "dst_roa",
+    "export_proto_seqno",
+    "export_proto_sysid",
+    "export_proto_version",
+    "ext_comm",
+    "flow_label",
+    "flows",
+    "fw_event",
+    "fwd_status",
+    "label",
+    "local_pref",
+    "lrg_comm",
+    "med",
+    "mpls_label_stack",
+    "mpls_pw_id",
+    "mpls_stack_depth",
+    "mpls_vpn_rd",
+    "nat_event",
+    "nvgre",
+    "out_cvlan",
+    "out_vlan",
+    "path_delay_avg_usec",
+    "path_delay_max_usec",
+    "path_delay_min_usec",
+    "peer_dst_as",
+    "peer_dst_ip",
+    "peer_src_as",
+    "peer_src_ip",
+    "post_nat_dst_host",
+    "post_nat_dst_port",
+    "post_nat_src_host",
+    "post_nat_src_port",
+    "sampling_direction",
+    "sampling_rate",
+    "src_as",
+    "src_as_path",
+    "src_ext_comm",
+    "src_host_coords",
+    "src_host_country",
+    "src_host_pocode",
+    "src_local_pref",
+    "src_lrg_comm",
+    "src_mask",
+    "src_med",
+    "src_net",
+    "src_roa",
+    "src_std_comm",
+    "std_comm",
+    "sum_as",
+    "sum_net",
+    "tag",
+    "tag2",
+    "timestamp_end",
+    "timestamp_export",
+    "tunnel_dst_host",
+    "tunnel_dst_mac",
+    "tunnel_dst_port",
+    "tunnel_flow_label",
+    "tunnel_proto",
+    "tunnel_src_host",
+    "tunnel_src_mac",
+    "tunnel_src_port",
+    "tunnel_tcpflags",
+    "tunnel_tos",
+    "vrf_name",
+    "vxlan",
+];
+
 /// What the daemon shall do.
 pub(crate) struct Plan {
     pub(crate) daemonize: bool,
@@ -113,12 +192,13 @@ impl Plan {
 fn source(core: &View<'_>) -> Result<Source, ConfigError> {
     let filter = core.text(&keys::PCAP_FILTER).map(str::to_owned).filter(|text| !text.is_empty());
     if let Some(filter) = &filter {
-        check_filter(filter).map_err(|error| core.error(&keys::PCAP_FILTER, error))?;
+        check_filter(filter).map_err(|error| core.problem(&keys::PCAP_FILTER, error))?;
     }
     let interface = core.text(&keys::PCAP_INTERFACE).filter(|name| !name.is_empty());
     match (core.path(&keys::PCAP_SAVEFILE), interface) {
         (Some(_), Some(_)) => {
-            Err(core.error(&keys::PCAP_INTERFACE, "no interface where pcap_savefile is set: use one of them"))
+            Err(core
+                .problem(&keys::PCAP_INTERFACE, "an interface and pcap_savefile are set; use one of them"))
         }
         (Some(path), None) => Ok(Source::Savefile {
             path: path.to_owned(),
@@ -178,14 +258,17 @@ fn plugin(
     let options = SchemaOptions { whole_seconds: view.flag(&keys::TIMESTAMPS_SECS) };
     let aggregate = view.text(&keys::AGGREGATE).unwrap_or_default();
     let schema = Schema::parse(aggregate, options).map_err(|error| match error.unknown_word() {
+        Some((word, _)) if PEER_PRIMITIVES.contains(&word) => {
+            view.problem(&keys::AGGREGATE, format!("{word} is not implemented by rpmacct yet"))
+        }
         Some((word, words)) => {
             view.error_nearest(&keys::AGGREGATE, word, "a primitive (rpmacctd -a lists them)", words)
         }
-        None => view.error(&keys::AGGREGATE, error),
+        None => view.problem(&keys::AGGREGATE, error),
     })?;
     let filter = view.text(&keys::AGGREGATE_FILTER).map(str::to_owned).filter(|text| !text.is_empty());
     if let Some(filter) = &filter {
-        check_filter(filter).map_err(|error| view.error(&keys::AGGREGATE_FILTER, error))?;
+        check_filter(filter).map_err(|error| view.problem(&keys::AGGREGATE_FILTER, error))?;
     }
     Ok(PluginPlan {
         plugin: *plugin,
@@ -199,4 +282,16 @@ fn plugin(
 
 fn size(size: Option<u64>) -> usize {
     usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_have_is_not_listed_as_missing() {
+        for word in PEER_PRIMITIVES {
+            assert!(rpmacct_primitives::primitive(word).is_none(), "{word} is here");
+        }
+    }
 }
