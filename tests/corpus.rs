@@ -83,7 +83,10 @@ fn account(capture: &Path) -> Answer {
     let plugins: Vec<_> = AGGREGATES.iter().map(|(name, _)| format!("print[{name}]")).collect();
     let _ = writeln!(conf, "plugins: {}", plugins.join(", "));
     for (name, aggregate) in AGGREGATES {
-        let _ = writeln!(conf, "aggregate[{name}]: {aggregate}\nprint_output_file[{name}]: {{folder}}/{name}.csv");
+        let _ = writeln!(
+            conf,
+            "aggregate[{name}]: {aggregate}\nprint_output_file[{name}]: {{folder}}/{name}.csv"
+        );
     }
     let finished = Launch::conf(&conf).finish();
     let log = &finished.stderr;
@@ -94,7 +97,8 @@ fn account(capture: &Path) -> Answer {
 
     let mut answer = Answer { outputs: BTreeMap::new(), unsorted: String::new(), balances };
     for (name, _) in AGGREGATES {
-        let output = fs::read_to_string(finished.folder.path().join(format!("{name}.csv"))).unwrap_or_default();
+        let output =
+            fs::read_to_string(finished.folder.path().join(format!("{name}.csv"))).unwrap_or_default();
         answer.unsorted.push_str(&output);
         answer.outputs.insert(name, sorted(&output));
     }

@@ -20,7 +20,8 @@ fn read(name: &str) -> String {
 
 #[test]
 fn every_example_configuration_is_valid() {
-    let mut examples: Vec<PathBuf> = fs::read_dir(root().join("conf")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut examples: Vec<PathBuf> =
+        fs::read_dir(root().join("conf")).unwrap().map(|e| e.unwrap().path()).collect();
     examples.sort();
     assert!(examples.len() >= 5);
     for example in examples {
@@ -57,7 +58,8 @@ fn keys() -> String {
     let registry = rpmacct_daemon::registry(CATALOGUE);
     let mut text = String::from("\n| key | default | option | meaning |\n|---|---|---|---|\n");
     for key in registry.rows() {
-        let aliases: String = key.aliases.iter().fold(String::new(), |all, alias| all + &format!(", `{alias}`"));
+        let aliases: String =
+            key.aliases.iter().fold(String::new(), |all, alias| all + &format!(", `{alias}`"));
         let default = key.default.map(|value| format!("`{value}`")).unwrap_or_default();
         let option = key.option.as_ref().map(|option| format!("`-{}`", option.letter)).unwrap_or_default();
         let doc = key.doc.replace('|', "\\|");
@@ -70,8 +72,10 @@ fn keys() -> String {
 fn files_that_documents_name_are_there() {
     for document in ["README.md", "docs/architecture.md", "docs/configuration.md", "docs/differences.md"] {
         let text = read(document);
-        for name in text.split(['`', '(', ')']).filter(|word| !word.contains([' ', '*', '%', '{', '\n', '<'])) {
-            let is_ours = ["docs/", "conf/", "crates/", "plugins/", "tests/"].iter().any(|dir| name.starts_with(dir));
+        for name in text.split(['`', '(', ')']).filter(|word| !word.contains([' ', '*', '%', '{', '\n', '<']))
+        {
+            let is_ours =
+                ["docs/", "conf/", "crates/", "plugins/", "tests/"].iter().any(|dir| name.starts_with(dir));
             assert!(!is_ours || root().join(name).exists(), "{document} names {name}");
         }
     }

@@ -43,7 +43,11 @@ fn packets_just_before_sigterm_are_in_the_final_purge() {
         assert!(finished.status.success(), "{}", finished.stderr);
         let output = fs::read_to_string(finished.folder.path().join("out.csv")).unwrap();
         let bytes = 11 * (28 + 10 * (round + 1));
-        assert_eq!(output, format!("SRC_IP,DST_IP,PACKETS,BYTES\n10.9.0.2,10.9.0.1,11,{bytes}\n"), "round {round}");
+        assert_eq!(
+            output,
+            format!("SRC_IP,DST_IP,PACKETS,BYTES\n10.9.0.2,10.9.0.1,11,{bytes}\n"),
+            "round {round}"
+        );
         assert!(!finished.stderr.contains("!="), "{}", finished.stderr);
         assert!(finished.stderr.contains("p/print: purged 11 = written 11"), "{}", finished.stderr);
     }

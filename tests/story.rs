@@ -32,7 +32,8 @@ fn the_seven_lines_count_what_is_on_eth2() {
     daemon.follow("pid");
     assert!(Path::new(SOCKET).exists(), "the parent returns when the socket is there");
 
-    let _ears = [machine.listen("10.9.0.1:9".parse().unwrap()), machine.listen("10.8.0.1:9".parse().unwrap())];
+    let _ears =
+        [machine.listen("10.9.0.1:9".parse().unwrap()), machine.listen("10.8.0.1:9".parse().unwrap())];
     let hundred = |from: &str, to: &str, count| Datagrams {
         from: from.parse().unwrap(),
         to: to.parse().unwrap(),
@@ -45,9 +46,13 @@ fn the_seven_lines_count_what_is_on_eth2() {
     let last_packet = Instant::now();
 
     let expected = format!("{:<45}  {:<45}  {:<20}  {}", "10.9.0.2", "10.9.0.1", 1000, 128_000);
-    let answer = run(Command::new(bin("rpmacct")).arg("-s"));
+    let mut answer = String::new();
+    let came = wait_until(Duration::from_secs(5), || {
+        answer = run(Command::new(bin("rpmacct")).arg("-s"));
+        answer.contains(&expected)
+    });
     let waited = last_packet.elapsed();
-    assert!(answer.contains(&expected), "{answer}");
+    assert!(came, "{answer}");
     assert!(answer.ends_with("\n\nFor a total of: 1 entries\n"), "{answer}");
     assert!(waited < Duration::from_millis(200), "{waited:?}");
 

@@ -166,6 +166,9 @@ impl Daemon {
     /// Goes on with the process that `daemonize: true` left behind, named by its PID file.
     #[track_caller]
     pub(crate) fn follow(&mut self, pid_file: &str) {
+        // When the first process has ended, everything is open.
+        let ended = wait_until(PATIENCE, || self.process.try_wait().is_ok_and(|status| status.is_some()));
+        assert!(ended, "the first process goes on\n{}", self.stderr());
         let file = self.path(pid_file);
         let pid = || read(&file).trim().parse().ok().map(Pid::from_raw);
         assert!(wait_until(PATIENCE, || pid().is_some()), "no PID in {pid_file}\n{}", self.stderr());

@@ -112,6 +112,11 @@ impl Runner {
                 drop(received);
                 report(result);
                 self.obey(&mut waiters);
+                // What is due is not put off by traffic that never pauses.
+                let now = self.clock.now();
+                if self.due().is_some_and(|due| due <= now) {
+                    report(self.sink.tick(now));
+                }
             }
             let finished = self.reader.is_finished();
             self.obey(&mut waiters);
@@ -120,14 +125,18 @@ impl Runner {
             if finished {
                 break;
             }
-            let due = self.sink.due().filter(|_| self.clock.is_running());
-            let timeout = due.map(|due| due.saturating_since(now).max(Duration::from_micros(1)));
+            let timeout = self.due().map(|due| due.saturating_since(now).max(Duration::from_micros(1)));
             self.reader.sleep(timeout);
         }
         let Self { sink, clock, tallies, reader, speaker, commands, .. } = self;
         report(sink.finish(clock.finish()));
         drop(commands);
         count(&speaker, &reader.counts(), &tallies)
+    }
+
+    /// When the sink must be ticked next: never while the clock stands still.
+    fn due(&self) -> Option<Timestamp> {
+        self.sink.due().filter(|_| self.clock.is_running())
     }
 
     fn obey(&mut self, waiters: &mut Vec<(u64, Sender<()>)>) {
