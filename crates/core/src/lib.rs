@@ -18,6 +18,7 @@ mod control;
 mod counts;
 mod fragments;
 mod pipeline;
+mod repeats;
 mod run;
 
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ pub struct Core {
     pipelines: Vec<Pipeline>,
     options: Options,
     fragments: Fragments,
-    /// Whether any pipeline needs the ports of later fragments.
+    /// Whether any pipeline needs something of the transport header.
     links_fragments: bool,
     counts: FrameCounts,
     /// Time of the latest frame.
@@ -107,14 +108,17 @@ impl Core {
             }
         };
         self.counts.accounted += 1;
-        self.counts.cut += u64::from(packet.is_cut());
-        let mut observation = Observation::new(packet, frame.time);
-        observation.in_iface = self.options.in_iface;
-        observation.out_iface = self.options.out_iface;
-        if self.links_fragments && packet.fragment().is_some() {
-            return self.fragment(frame, observation);
+        let Options { in_iface, out_iface, .. } = self.options;
+        let mut observation =
+            Observation { packet: &packet, time: frame.time, ports: None, in_iface, out_iface };
+        // The transport header is looked at only for keys that need it.
+        if self.links_fragments {
+            self.counts.cut += u64::from(packet.is_cut());
+            if packet.fragment().is_some() {
+                return self.fragment(frame, observation);
+            }
+            observation.ports = packet.ports();
         }
-        observation.ports = packet.ports();
         for pipeline in &mut self.pipelines {
             pipeline.offer(frame, &observation);
         }
@@ -123,7 +127,7 @@ impl Core {
     /// A fragment: pipelines that look at the transport header wait for the datagram's first fragment.
     fn fragment(&mut self, frame: &Frame<'_>, mut observation: Observation<'_>) {
         self.expire_fragments(frame.time);
-        let fate = self.fragments.meet(frame, &observation.packet);
+        let fate = self.fragments.meet(frame, observation.packet);
         if let Fate::Known(ports) = fate {
             observation.ports = ports;
         }
@@ -186,7 +190,7 @@ fn release(pipelines: &mut [Pipeline], options: &Options, frame: &Frame<'_>, por
     // What was decoded before decodes again: the octets kept hold all the headers.
     let Ok(packet) = Packet::decode(frame.link, frame.data, frame.wire_len) else { return };
     let Options { in_iface, out_iface, .. } = *options;
-    let observation = Observation { packet, time: frame.time, ports, in_iface, out_iface };
+    let observation = Observation { packet: &packet, time: frame.time, ports, in_iface, out_iface };
     for pipeline in pipelines.iter_mut().filter(|pipeline| pipeline.needs_transport()) {
         pipeline.release(frame, &observation);
     }

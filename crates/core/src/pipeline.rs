@@ -9,6 +9,11 @@ use rpmacct_primitives::{End, Observation, RecordLayout, Schema};
 
 use crate::BATCH_AGE;
 use crate::counts::PipelineCounts;
+use crate::repeats::Repeats;
+
+/// Records that are made before they are looked at. Reading what was written just before, in pieces of other
+/// sizes, makes a processor wait for its own stores; some records later it does not.
+const GROUP: usize = 32;
 
 /// Makes the records of one plugin.
 pub struct Pipeline {
@@ -17,6 +22,12 @@ pub struct Pipeline {
     filter: Option<Filter>,
     needs_transport: bool,
     writer: Writer,
+    /// Sums keys that repeat, where keys do.
+    repeats: Option<Repeats>,
+    /// Records that were just made; they are summed or pushed together, see [`GROUP`].
+    group: Box<[u8]>,
+    /// Octets of `group` that hold records.
+    grouped: usize,
     filtered: u64,
     withheld: u64,
     /// When the oldest record of the pending batch was first noticed.
@@ -28,6 +39,9 @@ impl Pipeline {
     pub fn new(schema: Arc<Schema>, filter: Option<Filter>, writer: Writer) -> Self {
         Self {
             layout: schema.layout(),
+            repeats: (!schema.has_times()).then(|| Repeats::new(schema.layout())),
+            group: vec![0; GROUP * schema.layout().stride()].into_boxed_slice(),
+            grouped: 0,
             needs_transport: schema.needs().transport,
             schema,
             filter,
@@ -72,8 +86,26 @@ impl Pipeline {
 
     #[inline]
     fn record(&mut self, observation: &Observation<'_>, end: End) {
-        let Self { layout, schema, writer, .. } = self;
-        writer.push(1, |slot| layout.write(slot, schema, observation, end));
+        let Self { layout, schema, group, grouped, .. } = self;
+        let next = *grouped + layout.stride();
+        layout.write(&mut group[*grouped..next], schema, observation, end);
+        *grouped = next;
+        if next == group.len() {
+            self.pass_on();
+        }
+    }
+
+    /// Sums or pushes the records that were just made.
+    fn pass_on(&mut self) {
+        let Self { layout, writer, repeats, group, grouped, .. } = self;
+        let records = group[..*grouped].chunks_exact(layout.stride());
+        *grouped = 0;
+        match repeats {
+            Some(repeats) => records.for_each(|record| repeats.add(record, writer)),
+            None => records.for_each(|record| {
+                writer.push(1, |slot| slot.copy_from_slice(record));
+            }),
+        }
     }
 
     /// A fragment has to wait.
@@ -87,8 +119,12 @@ impl Pipeline {
         self.offer(frame, observation);
     }
 
+    fn is_pending(&self) -> bool {
+        self.grouped > 0 || self.writer.is_pending() || self.repeats.as_ref().is_some_and(Repeats::is_holding)
+    }
+
     pub(crate) fn publish_old(&mut self, now: Instant) -> Option<Duration> {
-        if !self.writer.is_pending() {
+        if !self.is_pending() {
             self.pending_since = None;
             return None;
         }
@@ -101,6 +137,10 @@ impl Pipeline {
     }
 
     pub(crate) fn publish(&mut self) -> u64 {
+        self.pass_on();
+        if let Some(repeats) = &mut self.repeats {
+            repeats.flush(&mut self.writer);
+        }
         self.writer.publish();
         self.pending_since = None;
         self.writer.batches_sent()

@@ -163,7 +163,20 @@ impl Writer {
     /// the weight is counted as lost and `fill` is not called.
     #[inline]
     pub fn push(&mut self, weight: u64, fill: impl FnOnce(&mut [u8])) -> bool {
+        self.offer(weight);
+        self.push_offered(weight, fill)
+    }
+
+    /// Counts a weight as offered that will be pushed later, by [`Self::push_offered`]. It is in the pipe,
+    /// as far as the counts are concerned.
+    #[inline]
+    pub fn offer(&mut self, weight: u64) {
         add(&self.shared.offered, weight);
+    }
+
+    /// As [`Self::push`], of a weight that has been offered.
+    #[inline]
+    pub fn push_offered(&mut self, weight: u64, fill: impl FnOnce(&mut [u8])) -> bool {
         if self.current.is_none() {
             self.current = self.take_empty();
         }

@@ -151,16 +151,18 @@ impl Kind {
     }
 }
 
-/// Writes an address of 4 or 16 octets with its family before it. `to` is zero and 17 octets long.
+/// Writes an address of 4 or 16 octets with its family before it. `to` is 17 octets long.
 #[inline]
 pub(crate) fn write_ip(ip: &[u8], to: &mut [u8]) {
+    let mut octets = [0; 17];
     if let Ok(v4) = <&[u8; 4]>::try_from(ip) {
-        to[0] = 4;
-        to[1..5].copy_from_slice(v4);
+        octets[0] = 4;
+        octets[1..5].copy_from_slice(v4);
     } else if let Ok(v6) = <&[u8; 16]>::try_from(ip) {
-        to[0] = 6;
-        to[1..17].copy_from_slice(v6);
+        octets[0] = 6;
+        octets[1..17].copy_from_slice(v6);
     }
+    to.copy_from_slice(&octets);
 }
 
 /// Writes a time with the resolution of its text, a microsecond, so that two rows never look the same.

@@ -6,7 +6,7 @@ use rpmacct_packet::{Packet, Timestamp};
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
     /// The headers.
-    pub packet: Packet<'a>,
+    pub packet: &'a Packet<'a>,
     /// When the frame was captured.
     pub time: Timestamp,
     /// Source and destination port. For a later fragment: those of the datagram's first fragment. `None`
@@ -20,7 +20,7 @@ pub struct Observation<'a> {
 
 impl<'a> Observation<'a> {
     /// A packet with nothing added: its own ports, interfaces unknown.
-    pub fn new(packet: Packet<'a>, time: Timestamp) -> Self {
+    pub fn new(packet: &'a Packet<'a>, time: Timestamp) -> Self {
         Self { packet, time, ports: None, in_iface: 0, out_iface: 0 }
     }
 }

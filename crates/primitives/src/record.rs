@@ -1,10 +1,10 @@
 //! A key with its counters, as it travels through a pipe.
 //!
 //! ```text
-//!  0        8        16      20      24        25            25+key   stride
-//! ┌────────┬────────┬───────┬───────┬─────────┬──────── … ───┬────────┐
-//! │ time   │ bytes  │packets│ flows │tcp_flags│ key          │ padding│
-//! └────────┴────────┴───────┴───────┴─────────┴──────── … ───┴────────┘
+//!  0        8        16      20      24            24+key      stride
+//! ┌────────┬────────┬───────┬───────┬──────── … ───┬─────┬─────────┐
+//! │ time   │ bytes  │packets│ flows │ key          │  0  │tcp_flags│
+//! └────────┴────────┴───────┴───────┴──────── … ───┴─────┴─────────┘
 //! ```
 //! Counters are in the machine's byte order (a record never leaves the process), the key is big-endian.
 //! The stride is a multiple of eight octets; a pair of hosts takes 64, one cache line.
@@ -18,8 +18,7 @@ const TIME: usize = 0;
 const BYTES: usize = 8;
 const PACKETS: usize = 16;
 const FLOWS: usize = 20;
-const TCP_FLAGS: usize = 24;
-const KEY: usize = 25;
+const KEY: usize = 24;
 
 /// What is summed for a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub struct Record<'a> {
 impl RecordLayout {
     /// The layout for keys of `key_len` octets.
     pub const fn new(key_len: usize) -> Self {
-        Self { key_len, stride: (KEY + key_len).next_multiple_of(8) }
+        Self { key_len, stride: (KEY + key_len + 1).next_multiple_of(8) }
     }
 
     /// Octets from one record to the next.
@@ -82,9 +81,10 @@ impl RecordLayout {
         slot[TIME..BYTES].copy_from_slice(&observation.time.as_nanos().to_ne_bytes());
         slot[BYTES..PACKETS].copy_from_slice(&u64::from(observation.packet.ip_len()).to_ne_bytes());
         slot[PACKETS..FLOWS].copy_from_slice(&1u32.to_ne_bytes());
-        slot[FLOWS..TCP_FLAGS].copy_from_slice(&0u32.to_ne_bytes());
-        slot[TCP_FLAGS] = flags;
+        slot[FLOWS..KEY].copy_from_slice(&0u32.to_ne_bytes());
         schema.write_key(observation, end, &mut slot[KEY..KEY + self.key_len]);
+        slot[KEY + self.key_len..].fill(0);
+        slot[self.stride - 1] = flags;
     }
 
     /// Writes a record into `slot`, which must be [`Self::stride`] octets long: the other way of
@@ -96,28 +96,88 @@ impl RecordLayout {
         slot[TIME..BYTES].copy_from_slice(&record.time.as_nanos().to_ne_bytes());
         slot[BYTES..PACKETS].copy_from_slice(&bytes.to_ne_bytes());
         slot[PACKETS..FLOWS].copy_from_slice(&four(packets));
-        slot[FLOWS..TCP_FLAGS].copy_from_slice(&four(flows));
-        slot[TCP_FLAGS] = tcp_flags;
+        slot[FLOWS..KEY].copy_from_slice(&four(flows));
         slot[KEY..KEY + self.key_len].copy_from_slice(record.key);
+        slot[KEY + self.key_len..].fill(0);
+        slot[self.stride - 1] = tcp_flags;
     }
 
     /// The record in `slot`, which must be [`Self::stride`] octets long.
     #[inline]
     pub fn read<'a>(&self, slot: &'a [u8]) -> Record<'a> {
         let slot = &slot[..self.stride];
-        let eight = |at: usize| <[u8; 8]>::try_from(&slot[at..at + 8]).unwrap_or_default();
-        let four = |at: usize| <[u8; 4]>::try_from(&slot[at..at + 4]).unwrap_or_default();
-        Record {
-            key: &slot[KEY..KEY + self.key_len],
-            time: Timestamp::from_nanos(i64::from_ne_bytes(eight(TIME))),
-            counters: Counters {
-                packets: u32::from_ne_bytes(four(PACKETS)).into(),
-                bytes: u64::from_ne_bytes(eight(BYTES)),
-                flows: u32::from_ne_bytes(four(FLOWS)).into(),
-                tcp_flags: slot[TCP_FLAGS],
-            },
-        }
+        let counters = Counters {
+            packets: four(slot, PACKETS).into(),
+            bytes: eight(slot, BYTES),
+            flows: four(slot, FLOWS).into(),
+            tcp_flags: slot[self.stride - 1],
+        };
+        Record { key: self.key(slot), time: self.time(slot), counters }
     }
+
+    /// The key of the record in `slot`.
+    #[inline]
+    pub fn key<'a>(&self, slot: &'a [u8]) -> &'a [u8] {
+        &slot[KEY..KEY + self.key_len]
+    }
+
+    /// The key of the record in `slot` as words of eight octets, the last one filled up with zeros: equal
+    /// keys have equal words. Whole words are what a processor reads and compares fast.
+    #[inline]
+    pub fn key_words(&self, slot: &[u8]) -> impl ExactSizeIterator<Item = u64> {
+        let words = self.key_len.div_ceil(8);
+        // Behind the key are zeros and the flags; a record is a multiple of eight octets, so they are there.
+        let beyond = words * 8 - self.key_len;
+        let mask = move |i| if i + 1 == words { u64::MAX >> (8 * beyond) } else { u64::MAX };
+        let octets = slot[KEY..].as_chunks::<8>().0;
+        octets[..words].iter().enumerate().map(move |(i, word)| u64::from_le_bytes(*word) & mask(i))
+    }
+
+    /// The time of the record in `slot`.
+    #[inline]
+    pub fn time(&self, slot: &[u8]) -> Timestamp {
+        Timestamp::from_nanos(eight(slot, TIME).cast_signed())
+    }
+
+    /// The packets that the record in `slot` counts.
+    #[inline]
+    pub fn packets(&self, slot: &[u8]) -> u32 {
+        four(slot, PACKETS)
+    }
+
+    /// Adds the counters of the record `new` to those of the record in `slot`, which has the same key. The
+    /// time stays that of the first. Returns false, and adds nothing, if the sum would not fit.
+    #[inline]
+    pub fn sum(&self, slot: &mut [u8], new: &[u8]) -> bool {
+        let Some(packets) = four(slot, PACKETS).checked_add(four(new, PACKETS)) else { return false };
+        let Some(flows) = four(slot, FLOWS).checked_add(four(new, FLOWS)) else { return false };
+        let bytes = eight(slot, BYTES).wrapping_add(eight(new, BYTES));
+        if four(slot, PACKETS) == 0 {
+            slot[TIME..BYTES].copy_from_slice(&new[TIME..BYTES]);
+        }
+        slot[BYTES..PACKETS].copy_from_slice(&bytes.to_ne_bytes());
+        slot[PACKETS..FLOWS].copy_from_slice(&packets.to_ne_bytes());
+        slot[FLOWS..KEY].copy_from_slice(&flows.to_ne_bytes());
+        slot[self.stride - 1] |= new[self.stride - 1];
+        true
+    }
+
+    /// Sets all counters of the record in `slot` to zero; key and time stay.
+    #[inline]
+    pub fn forget_counters(&self, slot: &mut [u8]) {
+        slot[BYTES..KEY].fill(0);
+        slot[self.stride - 1] = 0;
+    }
+}
+
+#[inline]
+fn eight(slot: &[u8], at: usize) -> u64 {
+    slot[at..].first_chunk().map_or(0, |octets| u64::from_ne_bytes(*octets))
+}
+
+#[inline]
+fn four(slot: &[u8], at: usize) -> u32 {
+    slot[at..].first_chunk().map_or(0, |octets| u32::from_ne_bytes(*octets))
 }
 
 #[cfg(test)]

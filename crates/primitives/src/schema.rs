@@ -1,6 +1,8 @@
 //! An `aggregate` list, compiled.
 
-use crate::kind::Value;
+use rpmacct_packet::Timestamp;
+
+use crate::kind::{Kind, Value};
 use crate::observation::Observation;
 use crate::record::RecordLayout;
 use crate::table::{Primitive, Read, Role, TABLE, primitive, words};
@@ -12,6 +14,7 @@ pub struct Schema {
     columns: Vec<Column>,
     key_len: usize,
     counts_twice: bool,
+    has_tcp_flags: bool,
     options: SchemaOptions,
 }
 
@@ -93,8 +96,14 @@ impl Schema {
         rows: impl Iterator<Item = &'static Primitive>,
         options: SchemaOptions,
     ) -> Result<Self, SchemaError> {
-        let mut schema =
-            Self { fields: Vec::new(), columns: Vec::new(), key_len: 0, counts_twice: false, options };
+        let mut schema = Self {
+            fields: Vec::new(),
+            columns: Vec::new(),
+            key_len: 0,
+            counts_twice: false,
+            has_tcp_flags: false,
+            options,
+        };
         for row in rows {
             if let Some(twin) = schema.fields.iter().find(|f| f.primitive.heading == row.heading) {
                 return Err(SchemaError::SameColumn(twin.primitive.word, row.word));
@@ -106,6 +115,7 @@ impl Schema {
                     (source, destination)
                 }
                 Role::TcpFlags => {
+                    schema.has_tcp_flags = true;
                     schema.columns.push(Column::TcpFlags(row));
                     continue;
                 }
@@ -152,7 +162,7 @@ impl Schema {
 
     /// Whether the TCP flags are wanted.
     pub fn has_tcp_flags(&self) -> bool {
-        self.columns.iter().any(|column| matches!(column, Column::TcpFlags(_)))
+        self.has_tcp_flags
     }
 
     /// The options that it was compiled with.
@@ -160,9 +170,14 @@ impl Schema {
         self.options
     }
 
+    /// Whether keys hold times, so that hardly any key comes twice.
+    pub fn has_times(&self) -> bool {
+        self.fields.iter().any(|field| field.primitive.kind == Kind::Time)
+    }
+
     /// What the core must find out for this schema.
     pub fn needs(&self) -> Needs {
-        let transport = self.has_tcp_flags() || self.fields.iter().any(|f| f.primitive.reads_transport());
+        let transport = self.has_tcp_flags || self.fields.iter().any(|f| f.primitive.reads_transport());
         Needs { transport }
     }
 
@@ -175,14 +190,18 @@ impl Schema {
     /// Writes the key of a packet. `key` must be [`Self::key_len`] octets long.
     #[inline]
     pub fn write_key(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
-        key.fill(0);
-        let mut observation = *observation;
         if self.options.whole_seconds {
-            observation.time = rpmacct_packet::Timestamp::from_secs_nanos(observation.time.secs(), 0);
+            let time = Timestamp::from_secs_nanos(observation.time.secs(), 0);
+            return self.write_fields(&Observation { time, ..*observation }, end, key);
         }
+        self.write_fields(observation, end, key);
+    }
+
+    #[inline]
+    fn write_fields(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
         for field in &self.fields {
             let read = if end == End::Source { field.source } else { field.destination };
-            read(&observation, &mut key[field.range()]);
+            read(observation, &mut key[field.range()]);
         }
     }
 }

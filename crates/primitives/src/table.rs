@@ -33,7 +33,7 @@ pub struct Primitive {
 /// What a primitive does to a record.
 #[derive(Debug, Clone, Copy)]
 pub enum Role {
-    /// It is a part of the key, read from a packet into octets that are zero and as wide as the kind.
+    /// It is a part of the key, read from a packet into octets as wide as the kind.
     Key(Read),
     /// Every packet makes two records: the primitive is read in two ways, as source and as destination.
     Sum(Read, Read),
@@ -43,7 +43,7 @@ pub enum Role {
     Nothing,
 }
 
-/// Reads a primitive into octets of its kind's width. The octets are zero when it is called.
+/// Reads a primitive into octets of its kind's width, all of which it writes.
 pub(crate) type Read = fn(&Observation<'_>, &mut [u8]);
 
 /// Groups of primitives in `rpmacctd -a`.
@@ -394,15 +394,11 @@ impl Primitive {
 }
 
 fn src_mac(o: &Observation<'_>, to: &mut [u8]) {
-    if let Some(mac) = o.packet.src_mac() {
-        to.copy_from_slice(&mac.0);
-    }
+    to.copy_from_slice(&o.packet.src_mac().unwrap_or_default().0);
 }
 
 fn dst_mac(o: &Observation<'_>, to: &mut [u8]) {
-    if let Some(mac) = o.packet.dst_mac() {
-        to.copy_from_slice(&mac.0);
-    }
+    to.copy_from_slice(&o.packet.dst_mac().unwrap_or_default().0);
 }
 
 fn src_host(o: &Observation<'_>, to: &mut [u8]) {
