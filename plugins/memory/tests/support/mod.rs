@@ -109,7 +109,7 @@ impl Daemon {
             let frame = packet.frame();
             let decoded = Packet::decode(LinkType::ETHERNET, &frame, 14 + packet.len).unwrap();
             let ports = decoded.ports();
-            let observation = Observation { ports, ..Observation::new(decoded, Timestamp::ZERO) };
+            let observation = Observation { ports, ..Observation::new(&decoded, Timestamp::ZERO) };
             let at = batch.len();
             batch.resize(at + layout.stride(), 0);
             layout.write(&mut batch[at..], &self.schema, &observation, End::Source);
