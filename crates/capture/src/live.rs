@@ -1,5 +1,6 @@
 //! Frames from an interface, through libpcap.
 
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -57,6 +58,12 @@ pub enum LiveError {
         /// The interfaces that there are.
         present: Vec<String>,
     },
+    /// The interface is there, but down.
+    #[error("interface '{interface}' is not up")]
+    NotUp {
+        /// The interface.
+        interface: String,
+    },
     /// The filter is wrong.
     #[error("{message}")]
     Filter {
@@ -96,9 +103,27 @@ pub struct Live {
     capture: Capture<Active>,
     interface: String,
     link: LinkType,
-    counts: KernelCounts,
-    /// libpcap's own counters at the last look; they wrap at 32 bits.
-    seen: (u32, u32),
+    received: Widened,
+    dropped: Widened,
+    /// Whether the interface has said that something is wrong with it, and no frame has come since. libpcap
+    /// finds out what when it is read from, so that must be done from time to time then.
+    suspicious: Cell<bool>,
+}
+
+/// A counter of 32 bits that wraps, made wider.
+#[derive(Debug, Default)]
+struct Widened {
+    total: u64,
+    last: u32,
+}
+
+impl Widened {
+    /// Takes the counter as it is now. It may have wrapped once since the last time.
+    fn update(&mut self, now: u32) -> u64 {
+        self.total += u64::from(now.wrapping_sub(self.last));
+        self.last = now;
+        self.total
+    }
 }
 
 impl Live {
@@ -107,6 +132,9 @@ impl Live {
     /// The ring is handed over block by block, so a block that is not full waits this long. Shorter makes
     /// the kernel's timer run more often; longer makes a query wait longer.
     pub const LATENCY: Duration = Duration::from_millis(5);
+
+    /// How often an interface is read from that seems to have gone.
+    const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
     /// Opens an interface.
     pub fn open(options: &LiveOptions) -> Result<Self, LiveError> {
@@ -138,7 +166,8 @@ impl Live {
         if let Some(filter) = &options.filter {
             capture.filter(filter, true).map_err(|e| LiveError::Filter { message: message(&e) })?;
         }
-        Ok(Self { capture, interface, link, counts: KernelCounts::default(), seen: (0, 0) })
+        let (received, dropped) = (Widened::default(), Widened::default());
+        Ok(Self { capture, interface, link, received, dropped, suspicious: Cell::new(false) })
     }
 
     /// The interface's name.
@@ -162,7 +191,12 @@ impl Live {
             each(Frame { time, link, wire_len: header.len, data: packet.data, interface: 0 });
         });
         match result {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                if count > 0 {
+                    self.suspicious.set(false);
+                }
+                Ok(count)
+            }
             Err(pcap::Error::TimeoutExpired) => Ok(0),
             Err(error) => Err(self.failed("reading from", &error)),
         }
@@ -170,17 +204,23 @@ impl Live {
 
     /// Waits until there is something to read, the doorbell (if there is one) rings, or `timeout` is over.
     pub fn wait(&self, doorbell: Option<&Doorbell>, timeout: Option<Duration>) -> Result<(), LiveError> {
-        let frames = PollFd::new(self.capture.as_fd(), PollFlags::POLLIN);
-        let timeout = poll_timeout(timeout);
-        let result = match doorbell {
-            Some(bell) => poll(&mut [frames, PollFd::new(bell.as_fd(), PollFlags::POLLIN)], timeout),
-            None => poll(&mut [frames], timeout),
+        let timeout = match timeout {
+            Some(timeout) if self.suspicious.get() => Some(timeout.min(Self::LOOK_AGAIN)),
+            None if self.suspicious.get() => Some(Self::LOOK_AGAIN),
+            timeout => timeout,
         };
-        if let Err(errno) = result
+        let frames = PollFd::new(self.capture.as_fd(), PollFlags::POLLIN);
+        // Without a doorbell the descriptor stands twice, which does no harm.
+        let second = doorbell.map_or(self.capture.as_fd(), Doorbell::as_fd);
+        let mut fds = [frames, PollFd::new(second, PollFlags::POLLIN)];
+        if let Err(errno) = poll(&mut fds, poll_timeout(timeout))
             && errno != nix::errno::Errno::EINTR
         {
             let interface = self.interface.clone();
             return Err(LiveError::Pcap { doing: "waiting for", interface, message: errno.to_string() });
+        }
+        if fds[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)) {
+            self.suspicious.set(true);
         }
         if let Some(bell) = doorbell {
             bell.silence();
@@ -188,14 +228,11 @@ impl Live {
         Ok(())
     }
 
-    /// What the kernel counted so far.
+    /// What the kernel counted so far. Must be called before 2³² more frames have been received.
     pub fn counts(&mut self) -> Result<KernelCounts, LiveError> {
         let stat = self.capture.stats().map_err(|e| self.failed("reading the counters of", &e))?;
-        let (received, dropped) = self.seen;
-        self.counts.received += u64::from(stat.received.wrapping_sub(received));
-        self.counts.dropped += u64::from(stat.dropped.wrapping_sub(dropped));
-        self.seen = (stat.received, stat.dropped);
-        Ok(self.counts)
+        let (received, dropped) = (self.received.update(stat.received), self.dropped.update(stat.dropped));
+        Ok(KernelCounts { received, dropped })
     }
 
     fn failed(&self, doing: &'static str, error: &pcap::Error) -> LiveError {
@@ -229,6 +266,9 @@ fn open_error(doing: &'static str, interface: String, message: &str) -> LiveErro
     if interface_index(&interface) == 0 && interface != "any" {
         return LiveError::NoInterface { interface, present: interfaces() };
     }
+    if message.contains("not up") {
+        return LiveError::NotUp { interface };
+    }
     if message.contains("permission") || message.contains("permitted") {
         return LiveError::Permission { interface, message };
     }
@@ -241,4 +281,17 @@ pub(crate) fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
         PollTimeout::try_from(t.as_micros().div_ceil(1_000).min(i32::MAX as u128) as i32)
             .unwrap_or(PollTimeout::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_survive_their_wrap() {
+        let mut wide = Widened::default();
+        assert_eq!(wide.update(u32::MAX), u64::from(u32::MAX));
+        assert_eq!(wide.update(4), u64::from(u32::MAX) + 5);
+        assert_eq!(wide.update(4), u64::from(u32::MAX) + 5);
+    }
 }

@@ -41,7 +41,7 @@ pub struct FrameCounts {
     pub undecodable: [u64; Reason::ALL.len()],
     /// Packets that were accounted.
     pub accounted: u64,
-    /// Those of them whose transport header was cut off by the snapshot length.
+    /// Those of them whose ports were needed and cut off by the snapshot length.
     pub cut: u64,
 }
 

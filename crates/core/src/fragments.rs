@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use rpmacct_capture::Frame;
 use rpmacct_packet::{LinkType, Packet, Timestamp};
@@ -47,11 +47,17 @@ struct Datagram {
 
 #[derive(Debug)]
 struct Entry {
-    created: Timestamp,
     /// The first fragment, once it came.
     first: Option<First>,
     /// Fragments that wait for it, as a list through `Withheld::next`.
-    waiting: Option<u32>,
+    waiting: Option<Waiting>,
+}
+
+/// The ends of a list of withheld fragments.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    first: u32,
+    last: u32,
 }
 
 /// What a first fragment says of the others.
@@ -99,8 +105,8 @@ pub(crate) enum Fate {
 /// Datagrams of which fragments were seen.
 #[derive(Debug)]
 pub(crate) struct Fragments {
-    datagrams: HashMap<Datagram, Entry, FixedState>,
-    /// In the order of their creation.
+    datagrams: HashMap<Datagram, Entry, RandomState>,
+    /// When each was made, in that order.
     by_age: VecDeque<(Timestamp, Datagram)>,
     /// Slots of withheld fragments; those in `free` are not in use.
     withheld: Vec<Withheld>,
@@ -117,7 +123,7 @@ impl Fragments {
         // A quarter for the datagrams, the rest for what waits.
         let datagram = size_of::<(Datagram, Entry)>() + size_of::<(Timestamp, Datagram)>();
         Self {
-            datagrams: HashMap::with_hasher(FixedState::with_seed(0)),
+            datagrams: HashMap::with_hasher(RandomState::default()),
             by_age: VecDeque::new(),
             withheld: Vec::new(),
             free: Vec::new(),
@@ -146,11 +152,10 @@ impl Fragments {
         if !known {
             self.by_age.push_back((frame.time, key));
         }
-        let entry =
-            self.datagrams.entry(key).or_insert(Entry { created: frame.time, first: None, waiting: None });
+        let entry = self.datagrams.entry(key).or_insert(Entry { first: None, waiting: None });
         if fragment.is_first() {
             entry.first = Some(First { ports });
-            self.releasing = entry.waiting.take();
+            self.releasing = entry.waiting.take().map(|waiting| waiting.first);
             self.releasing_ports = ports;
             return Fate::Known(ports);
         }
@@ -180,12 +185,8 @@ impl Fragments {
                 return None;
             }
             self.by_age.pop_front();
-            // A datagram of the same name may have been made anew since: only its own age counts.
-            if let Some(entry) = self.datagrams.get(&datagram)
-                && entry.created == created
-                && let Some(entry) = self.datagrams.remove(&datagram)
-            {
-                self.releasing = entry.waiting;
+            if let Some(entry) = self.datagrams.remove(&datagram) {
+                self.releasing = entry.waiting.map(|waiting| waiting.first);
                 self.releasing_ports = None;
             }
         }
@@ -216,13 +217,11 @@ impl Fragments {
             self.withheld.len() as u32 - 1
         };
         let Some(entry) = self.datagrams.get_mut(datagram) else { return Fate::Known(None) };
-        match entry.waiting {
-            None => entry.waiting = Some(slot),
-            Some(mut last) => {
-                while let Some(next) = self.withheld[last as usize].next {
-                    last = next;
-                }
-                self.withheld[last as usize].next = Some(slot);
+        match &mut entry.waiting {
+            None => entry.waiting = Some(Waiting { first: slot, last: slot }),
+            Some(Waiting { last, .. }) => {
+                self.withheld[*last as usize].next = Some(slot);
+                *last = slot;
             }
         }
         Fate::Withheld

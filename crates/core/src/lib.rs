@@ -54,7 +54,7 @@ pub struct Core {
     pipelines: Vec<Pipeline>,
     options: Options,
     fragments: Fragments,
-    /// Whether any pipeline needs something of the transport header.
+    /// Whether any pipeline needs ports, so that fragments are linked to their first one.
     links_fragments: bool,
     counts: FrameCounts,
     /// Time of the latest frame.
@@ -64,7 +64,7 @@ pub struct Core {
 impl Core {
     /// A core that feeds `pipelines`.
     pub fn new(pipelines: Vec<Pipeline>, options: Options) -> Self {
-        let links_fragments = options.fragments.always || pipelines.iter().any(Pipeline::needs_transport);
+        let links_fragments = options.fragments.always || pipelines.iter().any(Pipeline::needs_ports);
         let fragments = Fragments::new(&options.fragments);
         Self { pipelines, options, fragments, links_fragments, counts: FrameCounts::default(), latest: None }
     }
@@ -111,7 +111,7 @@ impl Core {
         let Options { in_iface, out_iface, .. } = self.options;
         let mut observation =
             Observation { packet: &packet, time: frame.time, ports: None, in_iface, out_iface };
-        // The transport header is looked at only for keys that need it.
+        // Ports are looked at only for keys that need them.
         if self.links_fragments {
             self.counts.cut += u64::from(packet.is_cut());
             if packet.fragment().is_some() {
@@ -132,7 +132,7 @@ impl Core {
             observation.ports = ports;
         }
         for pipeline in &mut self.pipelines {
-            if matches!(fate, Fate::Withheld) && pipeline.needs_transport() {
+            if matches!(fate, Fate::Withheld) && pipeline.needs_ports() {
                 pipeline.withhold();
             } else {
                 pipeline.offer(frame, &observation);
@@ -149,6 +149,16 @@ impl Core {
         while let Some(expired) = self.fragments.expired(now) {
             release(&mut self.pipelines, &self.options, &expired.frame(), None);
         }
+    }
+
+    /// Accounts all fragments that wait: the first ones that they wait for will not come.
+    pub fn release_fragments(&mut self) {
+        self.expire_fragments(Timestamp::MAX);
+    }
+
+    /// Sets the numbers of the interfaces, 0 where they are not known.
+    pub fn set_interfaces(&mut self, in_iface: u32, out_iface: u32) {
+        (self.options.in_iface, self.options.out_iface) = (in_iface, out_iface);
     }
 
     /// When the oldest withheld fragment expires.
@@ -176,9 +186,7 @@ impl Core {
     /// The end: nothing is withheld any longer, everything is published, the pipes are closed. Returns the
     /// final counts.
     pub fn finish(mut self, source: SourceCounts) -> Report {
-        while let Some(expired) = self.fragments.expired(Timestamp::MAX) {
-            release(&mut self.pipelines, &self.options, &expired.frame(), None);
-        }
+        self.release_fragments();
         self.publish_all();
         self.report(source)
         // Dropping the writers tells the readers that this was all.
@@ -191,7 +199,7 @@ fn release(pipelines: &mut [Pipeline], options: &Options, frame: &Frame<'_>, por
     let Ok(packet) = Packet::decode(frame.link, frame.data, frame.wire_len) else { return };
     let Options { in_iface, out_iface, .. } = *options;
     let observation = Observation { packet: &packet, time: frame.time, ports, in_iface, out_iface };
-    for pipeline in pipelines.iter_mut().filter(|pipeline| pipeline.needs_transport()) {
+    for pipeline in pipelines.iter_mut().filter(|pipeline| pipeline.needs_ports()) {
         pipeline.release(frame, &observation);
     }
 }

@@ -20,7 +20,7 @@ pub struct Pipeline {
     schema: Arc<Schema>,
     layout: RecordLayout,
     filter: Option<Filter>,
-    needs_transport: bool,
+    needs_ports: bool,
     writer: Writer,
     /// Sums keys that repeat, where keys do.
     repeats: Option<Repeats>,
@@ -42,7 +42,7 @@ impl Pipeline {
             repeats: (!schema.has_times()).then(|| Repeats::new(schema.layout())),
             group: vec![0; GROUP * schema.layout().stride()].into_boxed_slice(),
             grouped: 0,
-            needs_transport: schema.needs().transport,
+            needs_ports: schema.needs().ports,
             schema,
             filter,
             writer,
@@ -64,9 +64,9 @@ impl Pipeline {
         }
     }
 
-    /// Whether its keys look at the transport header.
-    pub fn needs_transport(&self) -> bool {
-        self.needs_transport
+    /// Whether its keys hold ports.
+    pub fn needs_ports(&self) -> bool {
+        self.needs_ports
     }
 
     /// Offers a packet: it is filtered out, becomes a record (or two), or finds the pipe full.
@@ -86,9 +86,10 @@ impl Pipeline {
 
     #[inline]
     fn record(&mut self, observation: &Observation<'_>, end: End) {
-        let Self { layout, schema, group, grouped, .. } = self;
+        let Self { layout, schema, group, grouped, writer, .. } = self;
         let next = *grouped + layout.stride();
         layout.write(&mut group[*grouped..next], schema, observation, end);
+        writer.offer(1);
         *grouped = next;
         if next == group.len() {
             self.pass_on();
@@ -103,7 +104,7 @@ impl Pipeline {
         match repeats {
             Some(repeats) => records.for_each(|record| repeats.add(record, writer)),
             None => records.for_each(|record| {
-                writer.push(1, |slot| slot.copy_from_slice(record));
+                writer.push_offered(1, |slot| slot.copy_from_slice(record));
             }),
         }
     }

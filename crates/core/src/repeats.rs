@@ -41,7 +41,7 @@ impl Repeats {
         }
     }
 
-    /// Adds a record. It is summed here or pushed into the pipe.
+    /// Adds a record that has been offered to the pipe. It is summed here or pushed.
     #[inline]
     pub(crate) fn add(&mut self, new: &[u8], writer: &mut Writer) {
         let layout = self.layout;
@@ -52,7 +52,6 @@ impl Repeats {
         let same_second = (0..SECOND).contains(&time.wrapping_sub(place.second));
         let repeats = same_second && layout.key_words(record).eq(layout.key_words(new));
         if repeats && layout.sum(record, new) {
-            writer.offer(layout.packets(new).into());
             if !place.listed {
                 place.listed = true;
                 self.listed.push(number as u32);
@@ -60,7 +59,7 @@ impl Repeats {
             return;
         }
         push_held(layout, record, writer);
-        writer.push(layout.packets(new).into(), |to| to.copy_from_slice(new));
+        writer.push_offered(layout.packets(new).into(), |to| to.copy_from_slice(new));
         place.second = time.saturating_sub(time.rem_euclid(SECOND));
         record.copy_from_slice(new);
         layout.forget_counters(record);
@@ -95,9 +94,12 @@ fn push_held(layout: RecordLayout, record: &mut [u8], writer: &mut Writer) {
 /// Mixes a key. Keys that collide only cost a place in the table, so it need not be more than fast.
 #[inline]
 fn hash(words: impl Iterator<Item = u64>) -> u32 {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let hash = words.fold(0u64, |hash, word| (hash.rotate_left(23) ^ word).wrapping_mul(MIX));
-    (hash >> 32) as u32
+    const MIX: u128 = 0x9e37_79b9_7f4a_7c15;
+    let hash = words.fold(0u64, |hash, word| {
+        let product = u128::from(hash.rotate_left(23) ^ word) * MIX;
+        (product >> 64) as u64 ^ product as u64
+    });
+    hash as u32
 }
 
 #[cfg(test)]
@@ -130,6 +132,7 @@ mod tests {
         let mut repeats = Repeats::new(LAYOUT);
         let mut packets = 0;
         for (key, nanos) in input {
+            writer.offer(1);
             repeats.add(&record(key, nanos), &mut writer);
             packets += 1;
         }
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn more_keys_than_places_lose_nothing_and_keep_their_order() {
         let keys = 3 * PLACES as u64;
-        let rows = pushed((0..5 * keys).map(|n| (n % keys, n as i64)));
+        let rows = pushed((0..5 * keys).map(|n| (n % keys, n.cast_signed())));
         let mut first = std::collections::HashSet::new();
         let order: Vec<_> = rows.iter().map(|row| row.0).filter(|key| first.insert(*key)).collect();
         assert_eq!(order, (0..keys).collect::<Vec<_>>());

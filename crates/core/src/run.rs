@@ -13,9 +13,15 @@ use crate::counts::SourceCounts;
 /// Frames read before others get a word in.
 const BURST: usize = 4096;
 
-/// How long frames that the kernel has counted may take to come. What has not come by then never will:
-/// libpcap itself has taken it away.
+/// How long frames that the kernel has counted may take to come while nothing else comes. What has not come
+/// by then never will: libpcap itself has taken it away.
 const GRACE: Duration = Duration::from_millis(50);
+
+/// The longest time that is spent on reading what was captured before a question.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often the kernel's counters are looked at, so that they do not wrap (at 2³²) between two looks.
+const LOOK_AT_COUNTERS: Duration = Duration::from_secs(10);
 
 /// The clocks: libraries read none themselves.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +55,15 @@ pub fn run_live(
     clock: Clock,
     before: SourceCounts,
 ) -> (SourceCounts, Result<(), LiveError>) {
-    let base = core.seen();
-    let mut session =
-        LiveSession { core, live, clock, base, kernel: KernelCounts::default(), taken_away: 0, before };
+    let (base, looked) = (core.seen(), (clock.monotonic)());
+    let kernel = KernelCounts::default();
+    let mut session = LiveSession { core, live, clock, base, kernel, looked, taken_away: 0, before };
     let result = session.run(control, doorbell);
-    // What is still unread now will never be read.
-    session.taken_away = u64::MAX;
+    if result.is_err() {
+        // A block that was not full yet may still come.
+        let _ = session.live.wait(None, Some(2 * Live::LATENCY));
+        let _ = session.read();
+    }
     let _ = session.ask_kernel();
     (session.count(), result)
 }
@@ -67,6 +76,8 @@ struct LiveSession<'a> {
     base: u64,
     /// What the kernel said when it was asked last.
     kernel: KernelCounts,
+    /// When it was asked last.
+    looked: Instant,
     /// Frames that the kernel counted and libpcap took away.
     taken_away: u64,
     before: SourceCounts,
@@ -76,11 +87,20 @@ impl LiveSession<'_> {
     fn run(&mut self, control: &Receiver<Control>, doorbell: &Doorbell) -> Result<(), LiveError> {
         loop {
             let read = self.read()?;
-            let publish_in = self.core.publish_old((self.clock.monotonic)());
+            let now = (self.clock.monotonic)();
+            let publish_in = self.core.publish_old(now);
             if self.answer(control)? {
-                return self.drain();
+                // What can't be read any more is shown as left in the ring.
+                let _ = self.drain();
+                return Ok(());
             }
-            if read == 0 {
+            if now.saturating_duration_since(self.looked) >= LOOK_AT_COUNTERS {
+                self.ask_kernel()?;
+            }
+            if read > 0 {
+                let latest = self.core.latest().unwrap_or(Timestamp::MIN);
+                self.core.expire_fragments(latest);
+            } else {
                 let now = (self.clock.wall)();
                 self.core.expire_fragments(now);
                 let expiry = self.core.next_expiry().map(|at| at.saturating_since(now));
@@ -99,6 +119,7 @@ impl LiveSession<'_> {
                     let _ = reply.send(self.core.publish(pipeline).unwrap_or(0));
                 }
                 Ok(Control::Count { reply }) => {
+                    self.drain()?;
                     self.ask_kernel()?;
                     let _ = reply.send(self.core.report(self.count()));
                 }
@@ -108,46 +129,75 @@ impl LiveSession<'_> {
     }
 
     fn read(&mut self) -> Result<usize, LiveError> {
-        let Self { core, live, .. } = self;
-        live.read(BURST, |frame| core.frame(&frame))
+        Ok(self.read_beyond(Timestamp::MAX)?.0)
     }
 
-    /// Reads until everything that the kernel has counted by now has come.
+    /// Reads, and returns how many frames came, and how many of them were captured after `asked`.
+    fn read_beyond(&mut self, asked: Timestamp) -> Result<(usize, u64), LiveError> {
+        let Self { core, live, .. } = self;
+        let mut later = 0;
+        let read = live.read(BURST, |frame| {
+            later += u64::from(frame.time > asked);
+            core.frame(&frame);
+        })?;
+        Ok((read, later))
+    }
+
+    /// Reads everything that was captured before now.
+    ///
+    /// That is so when as many frames have come as the kernel has counted. But libpcap takes some away after
+    /// they were counted (the other direction, the loopback interface's second copies), so there is other
+    /// evidence too: the ring is handed over in order, and a frame that was captured after the question
+    /// proves that all before it have been read; and so does silence.
     fn drain(&mut self) -> Result<(), LiveError> {
         self.ask_kernel()?;
-        let target = self.kernel.received - self.kernel.dropped;
+        let asked = (self.clock.wall)();
+        let begin = (self.clock.monotonic)();
+        let target = self.kernel.received.saturating_sub(self.kernel.dropped);
         let mut quiet_since: Option<Instant> = None;
-        while self.seen() + self.taken_away < target {
-            if self.read()? > 0 {
-                quiet_since = None;
-                continue;
-            }
+        let mut later = 0;
+        while self.seen() - later + self.taken_away < target {
+            let (read, beyond) = self.read_beyond(asked)?;
+            later += beyond;
             let now = (self.clock.monotonic)();
+            self.core.publish_old(now);
+            if read > 0 {
+                quiet_since = None;
+            }
             let quiet = now.saturating_duration_since(*quiet_since.get_or_insert(now));
             let left = GRACE.saturating_sub(quiet);
-            if left.is_zero() {
-                self.taken_away = target.saturating_sub(self.seen());
+            let too_long = now.saturating_duration_since(begin) >= DRAIN_LIMIT;
+            if later > 0 || left.is_zero() || too_long {
+                self.taken_away = target.saturating_sub(self.seen() - later);
                 break;
             }
-            self.live.wait(None, Some(left))?;
+            if read == 0 {
+                self.live.wait(None, Some(left))?;
+            }
         }
         Ok(())
     }
 
     fn ask_kernel(&mut self) -> Result<(), LiveError> {
         self.kernel = self.live.counts()?;
+        self.looked = (self.clock.monotonic)();
+        // A guess that was too high would make later drains end early.
+        self.taken_away = self.taken_away.min(self.not_seen());
         Ok(())
     }
 
+    /// Frames that the kernel has counted and the core has not seen.
+    fn not_seen(&self) -> u64 {
+        self.kernel.received.saturating_sub(self.kernel.dropped).saturating_sub(self.seen())
+    }
+
     fn count(&self) -> SourceCounts {
-        let KernelCounts { received, dropped } = self.kernel;
-        let not_seen = (received - dropped).saturating_sub(self.seen());
-        let filtered = not_seen.min(self.taken_away);
+        let filtered = self.not_seen().min(self.taken_away);
         SourceCounts {
-            received: self.before.received + received,
-            dropped: self.before.dropped + dropped,
+            received: self.before.received + self.kernel.received,
+            dropped: self.before.dropped + self.kernel.dropped,
             filtered: self.before.filtered + filtered,
-            unread: not_seen - filtered,
+            unread: self.before.unread + self.not_seen() - filtered,
         }
     }
 
@@ -184,6 +234,8 @@ pub fn run_savefile(
             Ok(true) => return all_seen(core),
             Err(error) => result = Err(error),
         }
+        // The file holds no more of what its fragments wait for; and it may be read again, back in time.
+        core.release_fragments();
     }
     core.publish_all();
     at_end(core.latest(), result.as_ref().copied());

@@ -96,9 +96,14 @@ impl Switchboard {
     pub(crate) fn balances(&self, report: &Report, absorbed: Vec<Option<Absorbed>>) -> Vec<Balance> {
         let mut balances = vec![report.balance(&self.core.source, self.core.received)];
         for (i, (line, absorbed)) in self.plugins.iter().zip(absorbed).enumerate() {
-            let Some(absorbed) = absorbed else { continue };
-            balances.push(report.way_balance(i, &line.speaker, absorbed.absorbed));
-            balances.extend(absorbed.balances);
+            match absorbed {
+                Some(absorbed) => {
+                    balances.push(report.way_balance(i, &line.speaker, absorbed.absorbed));
+                    balances.extend(absorbed.balances);
+                }
+                // It has failed, or is busy: only what it took from the pipe is known.
+                None => balances.push(report.way_balance(i, &line.speaker, line.pipe.taken())),
+            }
         }
         balances
     }

@@ -28,6 +28,7 @@ use rpmacct_plugin::Plugin;
 use rpmacct_primitives::{Group, TABLE};
 
 use background::{Parent, Side};
+use log::LogHandle;
 use open::Opened;
 use pidfile::PidFiles;
 use plan::Plan;
@@ -110,11 +111,28 @@ fn start(
 ) -> Result<ExitCode, String> {
     umask(Mode::from_bits_truncate(plan.umask as _));
     let log = log::open(plan.log.clone()).map_err(|(path, e)| format!("opening {}: {e}", path.display()))?;
+    // Standard error is /dev/null in the background: what panics must be seen in the log.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     tracing::info!("rpmacctd {}", env!("CARGO_PKG_VERSION"));
     tracing::info!("{}", config.read_from());
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    open_and_run(plan, config, log, parent).inspect_err(|message| {
+        if !log.is_stderr() {
+            tracing::error!("{message}");
+        }
+    })
+}
+
+fn open_and_run(
+    plan: &Plan,
+    config: &Config,
+    log: LogHandle,
+    parent: Option<&mut Option<Parent>>,
+) -> Result<ExitCode, String> {
+    // From here on a signal ends the daemon in order, whatever is open by then.
+    let signals = supervise::signals().map_err(|error| error.to_string())?;
     let opened = Opened::new(plan, config).map_err(|error| error.to_string())?;
     let plugins = plan.plugins.iter().map(|plugin| (plugin.plugin.kind(), plugin.name.as_str()));
     let pid_files = match &plan.pidfile {
@@ -122,10 +140,8 @@ fn start(
             .map_err(|(path, error)| format!("writing {}: {error}", path.display()))?,
         None => PidFiles::default(),
     };
-    let code = supervise::run(opened, log, plan.exit_any, || match parent.and_then(Option::take) {
-        Some(parent) => parent.ready(),
-        None => Ok(()),
-    });
+    let started = || parent.and_then(Option::take).map_or(Ok(()), Parent::ready);
+    let code = supervise::run(opened, &signals, log, plan.exit_any, started);
     drop(pid_files);
     code.map_err(|error| error.to_string())
 }

@@ -86,6 +86,13 @@ impl LogHandle {
     }
 }
 
+impl LogHandle {
+    /// Whether lines go to standard error, and nowhere else.
+    pub(crate) fn is_stderr(self) -> bool {
+        self.0.to_stderr
+    }
+}
+
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }

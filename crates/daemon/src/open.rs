@@ -34,8 +34,17 @@ pub(crate) struct Opened {
 
 /// A source that is open, or waits for its interface.
 pub(crate) enum OpenSource {
-    Live { live: Option<Live>, options: LiveOptions, wait: bool },
+    Live(Interface),
     Savefile { savefile: Savefile, options: SavefileOptions },
+}
+
+/// An interface that may come and go.
+pub(crate) struct Interface {
+    pub(crate) live: Option<Live>,
+    pub(crate) options: LiveOptions,
+    /// Whether it is waited for.
+    pub(crate) wait: bool,
+    index: IndexKind,
 }
 
 /// Why something can't be opened.
@@ -59,7 +68,7 @@ impl Opened {
         let (source, filter) = open_source(plan, config)?;
         let now = wall();
         let (overflow, clock) = match source {
-            OpenSource::Live { .. } => (Overflow::Lose, SinkClock::running()),
+            OpenSource::Live(_) => (Overflow::Lose, SinkClock::running()),
             OpenSource::Savefile { .. } => (Overflow::Wait, SinkClock::stopped(now)),
         };
         let link = source.link();
@@ -115,8 +124,7 @@ impl Opened {
             doorbell: doorbell.clone(),
         };
         let _ = switchboard.set(Switchboard { core: core_line, plugins: lines });
-        let (in_iface, out_iface) = interface_numbers(&plan.source);
-        let options = Options { in_iface, out_iface, filter, fragments: plan.fragments };
+        let options = Options { filter, fragments: plan.fragments, ..Options::default() };
         Ok(Self {
             core: Core::new(pipelines, options),
             source,
@@ -132,7 +140,7 @@ impl Opened {
 impl OpenSource {
     fn link(&self) -> LinkType {
         match self {
-            Self::Live { live, .. } => live.as_ref().map_or(LinkType::ETHERNET, Live::link),
+            Self::Live(interface) => interface.live.as_ref().map_or(LinkType::ETHERNET, Live::link),
             Self::Savefile { savefile, .. } => savefile.links().next().unwrap_or(LinkType::ETHERNET),
         }
     }
@@ -140,7 +148,7 @@ impl OpenSource {
     /// How the ledger calls it.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Live { options, .. } => options.interface.clone(),
+            Self::Live(interface) => interface.options.interface.clone(),
             Self::Savefile { savefile, .. } => savefile.path().display().to_string(),
         }
     }
@@ -148,7 +156,7 @@ impl OpenSource {
     /// How the ledger calls what came from it.
     fn received(&self) -> &'static str {
         match self {
-            Self::Live { .. } => "received by the kernel",
+            Self::Live(_) => "received by the kernel",
             Self::Savefile { .. } => "read from the file",
         }
     }
@@ -157,26 +165,27 @@ impl OpenSource {
 /// Opens the source, and compiles the filter where the kernel does not apply it.
 fn open_source(plan: &Plan, config: &Config) -> Result<(OpenSource, Option<Filter>), StartError> {
     match &plan.source {
-        Source::Live { options, wait, .. } => {
+        Source::Live { options, wait, index } => {
             let live = match Live::open(options) {
                 Ok(live) => {
                     let (name, index) = (live.interface(), interface_index(live.interface()));
                     tracing::info!("[{name},{index}] link type is: {}", live.link().0);
                     Some(live)
                 }
-                Err(LiveError::NoInterface { interface, .. }) if *wait => {
-                    tracing::warn!("[{interface}] is not there yet; waiting for it");
+                Err(error @ (LiveError::NoInterface { .. } | LiveError::NotUp { .. })) if *wait => {
+                    tracing::warn!("{error}; waiting for it");
                     None
                 }
                 Err(LiveError::Filter { message }) => {
                     return Err(config.core().problem(&keys::PCAP_FILTER, message).into());
                 }
-                Err(error @ LiveError::NoInterface { .. }) => {
+                Err(error @ (LiveError::NoInterface { .. } | LiveError::NotUp { .. })) => {
                     return Err(config.core().problem(&keys::PCAP_INTERFACE, error).into());
                 }
                 Err(error) => return Err(error.into()),
             };
-            Ok((OpenSource::Live { live, options: options.clone(), wait: *wait }, None))
+            let interface = Interface { live, options: options.clone(), wait: *wait, index: *index };
+            Ok((OpenSource::Live(interface), None))
         }
         Source::Savefile { path, options, filter } => {
             let savefile = Savefile::open(path)?;
@@ -204,18 +213,19 @@ fn plugin_filter(
     plugin.filter.as_ref().map(compile).transpose()
 }
 
-/// The numbers for `in_iface` and `out_iface`. Where no direction is set, what an interface sees came in by it
-/// (a mirror port).
-fn interface_numbers(source: &Source) -> (u32, u32) {
-    let Source::Live { options, index, .. } = source else { return (0, 0) };
-    let number = match index {
-        IndexKind::None => 0,
-        IndexKind::System => interface_index(&options.interface),
-        IndexKind::Hash => fnv1a(options.interface.as_bytes()),
-    };
-    match options.direction {
-        Some(rpmacct_capture::Direction::Out) => (0, number),
-        _ => (number, 0),
+impl Interface {
+    /// The numbers for `in_iface` and `out_iface`. Where no direction is set, what an interface sees came in by
+    /// it (a mirror port).
+    pub(crate) fn numbers(&self) -> (u32, u32) {
+        let number = match self.index {
+            IndexKind::None => 0,
+            IndexKind::System => interface_index(&self.options.interface),
+            IndexKind::Hash => fnv1a(self.options.interface.as_bytes()),
+        };
+        match self.options.direction {
+            Some(rpmacct_capture::Direction::Out) => (0, number),
+            _ => (number, 0),
+        }
     }
 }
 

@@ -34,13 +34,20 @@ fn write_one(path: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", std::process::id())
+    file.write_all(content().as_bytes())
+}
+
+fn content() -> String {
+    format!("{}\n", std::process::id())
 }
 
 impl Drop for PidFiles {
     fn drop(&mut self) {
         for path in &self.0 {
-            let _ = fs::remove_file(path);
+            // Another daemon may have written its own since.
+            if fs::read_to_string(path).is_ok_and(|text| text == content()) {
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }

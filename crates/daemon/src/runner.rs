@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rpmacct_ledger::Balance;
@@ -72,6 +72,9 @@ pub(crate) fn wall() -> Timestamp {
     Timestamp::from_nanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 
+/// The shortest sleep between two ticks, should a sink always be due.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
 /// What others ask of a plugin's thread.
 pub(crate) enum Command {
     /// Answer when this many batches have been absorbed.
@@ -105,31 +108,32 @@ impl Runner {
     /// Returns what the plugin did in all its life.
     pub(crate) fn run(mut self) -> Absorbed {
         let mut waiters: Vec<(u64, Sender<()>)> = Vec::new();
+        let mut complaints = Complaints::default();
         loop {
             loop {
                 let Some(received) = self.reader.next() else { break };
                 let result = self.sink.absorb(&Batch::new(&self.schema, received.records()));
                 drop(received);
-                report(result);
-                self.obey(&mut waiters);
+                complaints.hear(result);
+                self.obey(&mut waiters, &mut complaints);
                 // What is due is not put off by traffic that never pauses.
                 let now = self.clock.now();
                 if self.due().is_some_and(|due| due <= now) {
-                    report(self.sink.tick(now));
+                    complaints.hear(self.sink.tick(now));
                 }
             }
             let finished = self.reader.is_finished();
-            self.obey(&mut waiters);
+            self.obey(&mut waiters, &mut complaints);
             let now = self.clock.now();
-            report(self.sink.tick(now));
+            complaints.hear(self.sink.tick(now));
             if finished {
                 break;
             }
-            let timeout = self.due().map(|due| due.saturating_since(now).max(Duration::from_micros(1)));
+            let timeout = self.due().map(|due| due.saturating_since(now).max(SHORTEST_SLEEP));
             self.reader.sleep(timeout);
         }
         let Self { sink, clock, tallies, reader, speaker, commands, .. } = self;
-        report(sink.finish(clock.finish()));
+        Complaints::default().hear(sink.finish(clock.finish()));
         drop(commands);
         count(&speaker, &reader.counts(), &tallies)
     }
@@ -139,14 +143,14 @@ impl Runner {
         self.sink.due().filter(|_| self.clock.is_running())
     }
 
-    fn obey(&mut self, waiters: &mut Vec<(u64, Sender<()>)>) {
+    fn obey(&mut self, waiters: &mut Vec<(u64, Sender<()>)>, complaints: &mut Complaints) {
         for command in self.commands.try_iter() {
             match command {
                 Command::Reached(batches, reply) => waiters.push((batches, reply)),
                 Command::Count(reply) => {
                     let _ = reply.send(count(&self.speaker, &self.reader.counts(), &self.tallies));
                 }
-                Command::Reopen => report(self.sink.reopen()),
+                Command::Reopen => complaints.hear(self.sink.reopen()),
             }
         }
         if waiters.is_empty() {
@@ -163,11 +167,31 @@ impl Runner {
     }
 }
 
-fn report(result: Result<(), SinkError>) {
-    match result {
-        // It has been said, and counted.
-        Ok(()) | Err(SinkError::Known) => {}
-        Err(error) => tracing::error!("{error}"),
+/// Logs a sink's errors, but not thousands in a second: what fails once mostly fails for every batch.
+#[derive(Default)]
+struct Complaints {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Complaints {
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn hear(&mut self, result: Result<(), SinkError>) {
+        let error = match result {
+            // What is known has been said, and counted.
+            Ok(()) | Err(SinkError::Known) => return,
+            Err(error) => error,
+        };
+        if self.last.is_some_and(|last| last.elapsed() < Self::PAUSE) {
+            self.unsaid += 1;
+            return;
+        }
+        match std::mem::take(&mut self.unsaid) {
+            0 => tracing::error!("{error}"),
+            unsaid => tracing::error!("{error} (and {unsaid} errors more since the last one)"),
+        }
+        self.last = Some(Instant::now());
     }
 }
 

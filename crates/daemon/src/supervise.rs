@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use rpmacct_capture::{Doorbell, Live, LiveOptions, SavefileError};
-use rpmacct_core::{Clock, Control, Core, Report, SourceCounts, run_idle, run_live, run_savefile};
+use rpmacct_capture::{Doorbell, Live, LiveError, Savefile, SavefileError};
+use rpmacct_core::{
+    Clock, Control, Core, Report, SavefileOptions, SourceCounts, run_idle, run_live, run_savefile,
+};
 use rpmacct_ledger::Balance;
 use rpmacct_packet::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -15,7 +17,7 @@ use signal_hook::iterator::Signals;
 
 use crate::host::Switchboard;
 use crate::log::{LogHandle, notice, speak_as};
-use crate::open::{OpenSource, Opened, named_thread};
+use crate::open::{Interface, OpenSource, Opened, named_thread};
 use crate::runner::{Absorbed, Command, SinkClock, wall};
 
 /// How often a missing interface is looked for.
@@ -26,13 +28,12 @@ const CLOCK: Clock = Clock { monotonic: Instant::now, wall };
 /// Runs until told to stop, or the source ends. `started` is called when all threads run.
 pub(crate) fn run(
     opened: Opened,
+    signals: &Receiver<i32>,
     log: LogHandle,
     exit_any: bool,
     started: impl FnOnce() -> std::io::Result<()>,
 ) -> std::io::Result<ExitCode> {
     let Opened { core, source, control, doorbell, clock, runners, switchboard } = opened;
-    let signals = signals()?;
-
     let (plugin_done_in, plugin_done) = bounded(runners.len());
     let plugins = runners.len();
     for (number, runner) in runners.into_iter().enumerate() {
@@ -47,14 +48,16 @@ pub(crate) fn run(
     drop(plugin_done_in);
 
     let (core_done_in, core_done) = bounded(1);
+    let board = Arc::clone(&switchboard);
     named_thread("core", move || {
-        let result = catch_unwind(AssertUnwindSafe(|| capture(core, source, &control, &doorbell, &clock)));
+        let session = Session { core, control, doorbell, clock, board };
+        let result = catch_unwind(AssertUnwindSafe(|| session.capture(source)));
         let _ = core_done_in.send(result.ok());
     })?;
     started()?;
 
     let supervisor = Supervisor { switchboard, log, failed: false, stopping: false };
-    Ok(supervisor.run(&signals, core_done, plugin_done, plugins, exit_any))
+    Ok(supervisor.run(signals, core_done, plugin_done, plugins, exit_any))
 }
 
 struct Supervisor {
@@ -78,10 +81,20 @@ impl Supervisor {
         let mut core_runs = true;
         while core_runs || plugins > 0 {
             select! {
-                recv(signals) -> signal => self.signal(signal.unwrap_or(SIGTERM)),
+                recv(signals) -> signal => {
+                    let signal = signal.unwrap_or(SIGTERM);
+                    if self.stopping && matches!(signal, SIGINT | SIGTERM) {
+                        tracing::warn!("told to stop a second time: what is not written yet is lost");
+                        return ExitCode::FAILURE;
+                    }
+                    self.signal(signal);
+                }
                 recv(core_done) -> result => {
                     core_runs = false;
                     core_done = never();
+                    if matches!(result, Ok(None)) {
+                        tracing::error!("the core has failed; there is no ledger");
+                    }
                     let ended_well;
                     (report, ended_well) = result.ok().flatten().map_or((None, false), |(r, well)| (Some(r), well));
                     self.failed |= !ended_well;
@@ -112,10 +125,6 @@ impl Supervisor {
 
     fn signal(&mut self, signal: i32) {
         match signal {
-            SIGINT | SIGTERM if self.stopping => {
-                tracing::warn!("told to stop a second time: what is not written yet is lost");
-                std::process::exit(1);
-            }
             SIGINT | SIGTERM => {
                 let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
                 tracing::info!("{name} received. Exiting ...");
@@ -166,46 +175,92 @@ fn log_ledger(balances: &[Balance]) {
     }
 }
 
-fn signals() -> std::io::Result<Receiver<i32>> {
+/// Catches signals from now on. Their thread goes with the process.
+pub(crate) fn signals() -> std::io::Result<Receiver<i32>> {
     let (sender, receiver): (Sender<i32>, _) = bounded(16);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     named_thread("signals", move || {
         for signal in signals.forever() {
-            // A signal that finds the queue full says nothing that the others have not said.
-            let _ = sender.try_send(signal);
+            let _ = sender.send(signal);
         }
     })?;
     Ok(receiver)
 }
 
-/// The core's thread. Returns its last report, and whether the source ended as it should.
-fn capture(
-    mut core: Core,
-    source: OpenSource,
-    control: &Receiver<Control>,
-    doorbell: &Doorbell,
-    clock: &SinkClock,
-) -> (Report, bool) {
-    let (counts, ended_well) = match source {
-        OpenSource::Live { live, options, wait } => {
-            let interface = Interface { live, options, wait };
-            interface.capture(&mut core, control, doorbell)
-        }
-        OpenSource::Savefile { mut savefile, options } => {
-            let mut ended_well = true;
-            let at_end = |latest: Option<Timestamp>, result: Result<(), &SavefileError>| {
-                ended_well = say_how_it_ended(result);
-                match latest {
-                    _ if options.wait => clock.run(),
-                    Some(latest) => clock.finish_at(latest),
-                    None => {}
+/// The core's thread.
+struct Session {
+    core: Core,
+    control: Receiver<Control>,
+    doorbell: Doorbell,
+    clock: SinkClock,
+    board: Arc<OnceLock<Switchboard>>,
+}
+
+impl Session {
+    /// Runs to the end. Returns the last report, and whether the source ended as it should.
+    fn capture(mut self, source: OpenSource) -> (Report, bool) {
+        let (counts, ended_well) = match source {
+            OpenSource::Live(interface) => self.interface(interface),
+            OpenSource::Savefile { savefile, options } => self.savefile(savefile, options),
+        };
+        (self.core.finish(counts), ended_well)
+    }
+
+    fn savefile(&mut self, mut savefile: Savefile, options: SavefileOptions) -> (SourceCounts, bool) {
+        let Self { core, control, doorbell, clock, board } = self;
+        let mut ended_well = true;
+        let at_end = |latest: Option<Timestamp>, result: Result<(), &SavefileError>| {
+            ended_well = say_how_it_ended(result);
+            if options.wait {
+                clock.run();
+                // Who fell asleep while the clock stood still has set no alarm.
+                board.get().into_iter().flat_map(|board| &board.plugins).for_each(|line| line.waker.wake());
+            } else if let Some(latest) = latest {
+                clock.finish_at(latest);
+            }
+        };
+        let counts = run_savefile(core, &mut savefile, options, control, doorbell, CLOCK, at_end);
+        (counts, ended_well)
+    }
+
+    /// An interface may come and go.
+    fn interface(&mut self, mut interface: Interface) -> (SourceCounts, bool) {
+        let Self { core, control, doorbell, .. } = self;
+        let mut counts = SourceCounts::default();
+        let mut said = None;
+        loop {
+            if let Some(mut live) = interface.live.take() {
+                let (in_iface, out_iface) = interface.numbers();
+                core.set_interfaces(in_iface, out_iface);
+                let result;
+                (counts, result) = run_live(core, &mut live, control, doorbell, CLOCK, counts);
+                match result {
+                    Ok(()) => return (counts, true),
+                    Err(error) if interface.wait => tracing::warn!("{error}; waiting for the interface"),
+                    Err(error) => {
+                        tracing::error!("{error}. Exiting.");
+                        return (counts, false);
+                    }
                 }
-            };
-            let counts = run_savefile(&mut core, &mut savefile, options, control, doorbell, CLOCK, at_end);
-            (counts, ended_well)
+            }
+            if run_idle(core, control, doorbell, CLOCK, Some(LOOK_AGAIN), counts) {
+                return (counts, true);
+            }
+            match Live::open(&interface.options) {
+                Ok(live) => {
+                    tracing::info!("[{}] is there; capturing", interface.options.interface);
+                    (interface.live, said) = (Some(live), None);
+                }
+                // That is what is waited for.
+                Err(LiveError::NoInterface { .. } | LiveError::NotUp { .. }) => {}
+                Err(error) if said.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::error!("{error}; trying again");
+                    said = Some(error);
+                }
+            }
         }
-    };
-    (core.finish(counts), ended_well)
+    }
 }
 
 /// A file whose last record is cut is what a killed `tcpdump -w` leaves: all whole records were accounted.
@@ -219,43 +274,4 @@ fn say_how_it_ended(result: Result<(), &SavefileError>) -> bool {
         }
     }
     true
-}
-
-/// An interface that may come and go.
-struct Interface {
-    live: Option<Live>,
-    options: LiveOptions,
-    wait: bool,
-}
-
-impl Interface {
-    fn capture(
-        mut self,
-        core: &mut Core,
-        control: &Receiver<Control>,
-        doorbell: &Doorbell,
-    ) -> (SourceCounts, bool) {
-        let mut counts = SourceCounts::default();
-        loop {
-            if let Some(mut live) = self.live.take() {
-                let result;
-                (counts, result) = run_live(core, &mut live, control, doorbell, CLOCK, counts);
-                match result {
-                    Ok(()) => return (counts, true),
-                    Err(error) if self.wait => tracing::warn!("{error}; waiting for the interface"),
-                    Err(error) => {
-                        tracing::error!("{error}. Exiting.");
-                        return (counts, false);
-                    }
-                }
-            }
-            if run_idle(core, control, doorbell, CLOCK, Some(LOOK_AGAIN), counts) {
-                return (counts, true);
-            }
-            self.live = Live::open(&self.options).ok();
-            if self.live.is_some() {
-                tracing::info!("[{}] is there; capturing", self.options.interface);
-            }
-        }
-    }
 }

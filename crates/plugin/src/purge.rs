@@ -31,10 +31,6 @@ pub struct Sums {
     pub now: Timestamp,
     /// Why it is made.
     pub reason: Reason,
-    /// Time of the first packet, if there was one.
-    pub first: Option<Timestamp>,
-    /// Time of the last packet, if there was one.
-    pub last: Option<Timestamp>,
     table: Snapshot,
 }
 
@@ -75,8 +71,8 @@ pub struct Purger<P> {
     /// Entries at which the table is purged before its time.
     limit: usize,
     tallies: Arc<Tallies>,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
+    /// Time of the latest record.
+    latest: Option<Timestamp>,
 }
 
 impl<P: Purge> Purger<P> {
@@ -90,15 +86,15 @@ impl<P: Purge> Purger<P> {
         tallies: Arc<Tallies>,
     ) -> Self {
         let table = SumTable::new(key_len);
-        Self { destination, table, schedule, limit: limit.max(1), tallies, first: None, last: None }
+        Self { destination, table, schedule, limit: limit.max(1), tallies, latest: None }
     }
 
     fn purge(&mut self, now: Timestamp, reason: Reason) -> Result<(), SinkError> {
         if self.table.is_empty() && !self.destination.wants_empty() {
             return Ok(());
         }
-        let sums =
-            Sums { now, reason, first: self.first.take(), last: self.last.take(), table: self.table.take() };
+        self.latest = None;
+        let sums = Sums { now, reason, table: self.table.take() };
         let packets: u64 = sums.rows().map(|(_, counters)| counters.packets).sum();
         let result = self.destination.purge(&sums);
         self.tallies.in_table.take(packets);
@@ -115,10 +111,9 @@ impl<P: Purge> Sink for Purger<P> {
         for record in batch.iter() {
             self.table.add(record.key, record.counters);
             self.tallies.in_table.add(record.counters.packets);
-            self.first = Some(self.first.map_or(record.time, |first| first.min(record.time)));
-            self.last = Some(self.last.map_or(record.time, |last| last.max(record.time)));
+            self.latest = self.latest.max(Some(record.time));
             if self.table.len() >= self.limit {
-                let now = self.last.unwrap_or(record.time);
+                let now = self.latest.unwrap_or(record.time);
                 result = result.and(self.purge(now, Reason::Full));
             }
         }

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use rpmacct_primitives::Counters;
 use std::hash::BuildHasher;
@@ -30,7 +30,8 @@ pub struct SumTable {
     shape: Shape,
     chunks: Vec<Chunk>,
     index: HashTable<Slot>,
-    hasher: FixedState,
+    /// Seeded anew for each table: who sends packets can't choose keys that collide.
+    hasher: RandomState,
     /// Entries, those that were reset included.
     len: usize,
 }
@@ -105,7 +106,7 @@ impl SumTable {
     pub fn new(key_len: usize) -> Self {
         let stride = (KEY + key_len).next_multiple_of(8);
         let shape = Shape { key_len, stride, entries_per_chunk: (CHUNK / stride).max(1) };
-        Self { shape, chunks: Vec::new(), index: HashTable::new(), hasher: FixedState::with_seed(0), len: 0 }
+        Self { shape, chunks: Vec::new(), index: HashTable::new(), hasher: RandomState::default(), len: 0 }
     }
 
     /// Adds counters to the entry of a key, which is made if there is none.

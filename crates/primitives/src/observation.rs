@@ -19,7 +19,7 @@ pub struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
-    /// A packet with nothing added: its own ports, interfaces unknown.
+    /// A packet with nothing added: no ports, interfaces unknown.
     pub fn new(packet: &'a Packet<'a>, time: Timestamp) -> Self {
         Self { packet, time, ports: None, in_iface: 0, out_iface: 0 }
     }

@@ -48,8 +48,8 @@ pub struct SchemaOptions {
 /// What a schema needs of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// Something of the transport header: later fragments must be given their first one's ports.
-    pub transport: bool,
+    /// Ports: later fragments must be given those of their first one.
+    pub ports: bool,
 }
 
 /// Which end of a packet a record is for. Only `sum_*` makes a record for each end.
@@ -177,8 +177,7 @@ impl Schema {
 
     /// What the core must find out for this schema.
     pub fn needs(&self) -> Needs {
-        let transport = self.has_tcp_flags || self.fields.iter().any(|f| f.primitive.reads_transport());
-        Needs { transport }
+        Needs { ports: self.fields.iter().any(|field| field.primitive.reads_ports) }
     }
 
     /// The list of primitives that compiles to this schema again.
@@ -277,10 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_transport_header_makes_fragments_wait() {
-        assert!(!parse("src_host, proto, vlan").unwrap().needs().transport);
-        for word in ["src_port", "sum_port", "tcpflags"] {
-            assert!(parse(word).unwrap().needs().transport, "{word}");
+    fn only_ports_make_fragments_wait() {
+        assert!(!parse("src_host, proto, vlan, tcpflags").unwrap().needs().ports);
+        for word in ["src_port", "dst_port", "sum_port"] {
+            assert!(parse(word).unwrap().needs().ports, "{word}");
         }
     }
 }

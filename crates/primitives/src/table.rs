@@ -24,6 +24,8 @@ pub struct Primitive {
     pub kind: Kind,
     /// What the primitive does to a record.
     pub role: Role,
+    /// Whether it is read from ports, so that later fragments must wait for their first one.
+    pub reads_ports: bool,
     /// Where `-a` lists it.
     pub group: Group,
     /// One sentence for people.
@@ -95,6 +97,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 19,
         kind: Kind::Mac,
         role: Role::Key(src_mac),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "Source MAC address",
     },
@@ -107,6 +110,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 19,
         kind: Kind::Mac,
         role: Role::Sum(src_mac, dst_mac),
+        reads_ports: false,
         group: Group::Special,
         doc: "Each MAC address, counted as source and as destination",
     },
@@ -119,6 +123,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 19,
         kind: Kind::Mac,
         role: Role::Key(dst_mac),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "Destination MAC address",
     },
@@ -131,6 +136,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 7,
         kind: Kind::Number(2),
         role: Role::Key(|o, to| put16(to, o.packet.vlan().map_or(0, |tag| tag.id))),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "VLAN of the outermost tag, 0 if untagged",
     },
@@ -143,6 +149,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 9,
         kind: Kind::Number(2),
         role: Role::Key(|o, to| put16(to, o.packet.vlan().map_or(0, |tag| tag.id))),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "VLAN of the outermost tag on the way in, 0 if untagged",
     },
@@ -155,6 +162,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 10,
         kind: Kind::Number(2),
         role: Role::Key(|o, to| put16(to, o.packet.inner_vlan().map_or(0, |tag| tag.id))),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "VLAN of the second tag (QinQ), 0 if there is none",
     },
@@ -167,6 +175,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 4,
         kind: Kind::Number(1),
         role: Role::Key(|o, to| to[0] = o.packet.vlan().map_or(0, |tag| tag.cos)),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "Class of service of the outermost VLAN tag, 0 if untagged",
     },
@@ -179,6 +188,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 7,
         kind: Kind::EtherType,
         role: Role::Key(|o, to| put16(to, o.packet.etype())),
+        reads_ports: false,
         group: Group::Layer2,
         doc: "EtherType of the network layer, behind VLAN tags and labels",
     },
@@ -191,6 +201,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 12,
         kind: Kind::Number(4),
         role: Role::Key(|o, to| to.copy_from_slice(&o.in_iface.to_be_bytes())),
+        reads_ports: false,
         group: Group::Interface,
         doc: "Number of the input interface (pcap_ifindex)",
     },
@@ -203,6 +214,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 12,
         kind: Kind::Number(4),
         role: Role::Key(|o, to| to.copy_from_slice(&o.out_iface.to_be_bytes())),
+        reads_ports: false,
         group: Group::Interface,
         doc: "Number of the output interface (pcap_ifindex)",
     },
@@ -215,6 +227,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 47,
         kind: Kind::Ip,
         role: Role::Key(src_host),
+        reads_ports: false,
         group: Group::Layer3,
         doc: "Source IP address",
     },
@@ -227,6 +240,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 47,
         kind: Kind::Ip,
         role: Role::Sum(src_host, dst_host),
+        reads_ports: false,
         group: Group::Special,
         doc: "Each IP address, counted as source and as destination",
     },
@@ -239,6 +253,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 47,
         kind: Kind::Ip,
         role: Role::Key(dst_host),
+        reads_ports: false,
         group: Group::Layer3,
         doc: "Destination IP address",
     },
@@ -251,6 +266,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 10,
         kind: Kind::Number(2),
         role: Role::Key(src_port),
+        reads_ports: true,
         group: Group::Layer4,
         doc: "Source port of TCP and UDP, 0 if there is none",
     },
@@ -263,6 +279,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 10,
         kind: Kind::Number(2),
         role: Role::Sum(src_port, dst_port),
+        reads_ports: true,
         group: Group::Special,
         doc: "Each port, counted as source and as destination",
     },
@@ -275,6 +292,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 10,
         kind: Kind::Number(2),
         role: Role::Key(dst_port),
+        reads_ports: true,
         group: Group::Layer4,
         doc: "Destination port of TCP and UDP, 0 if there is none",
     },
@@ -287,6 +305,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 11,
         kind: Kind::Number(1),
         role: Role::TcpFlags,
+        reads_ports: false,
         group: Group::Layer4,
         doc: "TCP flags of all packets, OR-ed; not a part of the key",
     },
@@ -299,6 +318,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 12,
         kind: Kind::Protocol,
         role: Role::Key(|o, to| to[0] = o.packet.proto()),
+        reads_ports: false,
         group: Group::Layer3,
         doc: "IP protocol, for IPv6 the last next header",
     },
@@ -311,6 +331,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 7,
         kind: Kind::Number(1),
         role: Role::Key(|o, to| to[0] = o.packet.tos()),
+        reads_ports: false,
         group: Group::Layer3,
         doc: "IPv4 type of service or IPv6 traffic class, all eight bits",
     },
@@ -323,6 +344,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 16,
         kind: Kind::Number(4),
         role: Role::Key(|o, to| put32(to, o.packet.mpls().top().unwrap_or(0))),
+        reads_ports: false,
         group: Group::Label,
         doc: "First MPLS label, 0 if there is none",
     },
@@ -335,6 +357,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 19,
         kind: Kind::Number(4),
         role: Role::Key(|o, to| put32(to, o.packet.mpls().bottom().unwrap_or(0))),
+        reads_ports: false,
         group: Group::Label,
         doc: "Last MPLS label, 0 if there is none",
     },
@@ -347,6 +370,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 31,
         kind: Kind::Time,
         role: Role::Key(|o, to| write_time(o.time, to)),
+        reads_ports: false,
         group: Group::Time,
         doc: "Time of the packet",
     },
@@ -359,6 +383,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 31,
         kind: Kind::Time,
         role: Role::Key(|o, to| write_time(o.time, to)),
+        reads_ports: false,
         group: Group::Time,
         doc: "Time of the packet's arrival at this machine",
     },
@@ -371,6 +396,7 @@ pub static TABLE: &[Primitive] = &[
         column_width: 0,
         kind: Kind::Number(1),
         role: Role::Nothing,
+        reads_ports: false,
         group: Group::Special,
         doc: "No key: one record with the totals",
     },
@@ -384,13 +410,6 @@ pub fn primitive(word: &str) -> Option<&'static Primitive> {
 /// All words that `aggregate` knows, aliases included.
 pub fn words() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|row| std::iter::once(row.word).chain(row.aliases.iter().copied()))
-}
-
-impl Primitive {
-    /// Whether the value depends on the transport header, so that fragments must wait for their first.
-    pub(crate) fn reads_transport(&self) -> bool {
-        self.group == Group::Layer4 || self.word == "sum_port"
-    }
 }
 
 fn src_mac(o: &Observation<'_>, to: &mut [u8]) {
