@@ -366,3 +366,127 @@ fn mistakes_stop_the_start_with_file_line_and_the_nearest_word() {
         assert!(finished.stderr.contains(hint), "{line}: {}", finished.stderr);
     }
 }
+
+#[test]
+fn the_ledger_holds_while_traffic_flows() {
+    let Some((machine, mirror)) = machines() else { return };
+    let conf = "
+        interface: eth2
+        plugins: memory[m], print[p]
+        aggregate[m]: sum_host, src_port
+        aggregate[p]: src_host, timestamp_start
+        aggregate_filter[p]: udp port 5000
+        imt_path: {folder}/sock
+        print_output_file: {folder}/out
+        print_refresh_time: 1
+    ";
+    let mut daemon = Launch::conf(conf).inside(&machine).start();
+    daemon.wait_for_file("sock");
+    let _ear = machine.listen(EAR.parse().unwrap());
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let (from, to) = ("10.9.0.2:5000".parse().unwrap(), EAR.parse().unwrap());
+            mirror.send(Datagrams { from, to, payload: 72, count: 4000, pace: Duration::from_micros(500) });
+        });
+        let mut asked = 0;
+        while !sender.is_finished() {
+            let ledger = daemon.query(&["--ledger"]);
+            assert!(!ledger.contains("!="), "{ledger}");
+            asked += 1;
+        }
+        assert!(asked > 10, "only {asked} ledgers in two seconds");
+    });
+    let finished = daemon.stop(Signal::SIGTERM);
+    assert!(
+        finished.stderr.contains("m/memory: accounted (each packet 2 times) 8000 = "),
+        "{}",
+        finished.stderr
+    );
+    assert!(!finished.stderr.contains("!="), "{}", finished.stderr);
+}
+
+/// libpcap takes the second copies of the loopback's frames away after the kernel has counted them.
+#[test]
+fn questions_and_the_end_do_not_wait_for_a_pause_on_the_loopback() {
+    if !need_root() || !need_program("ip") {
+        return;
+    }
+    let machine = Namespace::new("loopback");
+    let conf = "interface: lo\nplugins: memory\nimt_path: {folder}/sock\n";
+    let mut daemon = Launch::conf(conf).inside(&machine).start();
+    daemon.wait_for_file("sock");
+    let _ear = machine.listen("127.0.0.1:9".parse().unwrap());
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let (from, to) = ("127.0.0.1:5000".parse().unwrap(), "127.0.0.1:9".parse().unwrap());
+            machine.send(Datagrams { from, to, payload: 72, count: 300, pace: Duration::from_millis(10) });
+        });
+        thread::sleep(Duration::from_millis(300));
+        for _ in 0..5 {
+            let began = Instant::now();
+            csv(&daemon);
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+        let began = Instant::now();
+        let finished = daemon.stop(Signal::SIGTERM);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(!sender.is_finished(), "the sender had paused");
+        assert!(finished.status.success() && !finished.stderr.contains("!="), "{}", finished.stderr);
+    });
+}
+
+#[test]
+fn an_interface_that_goes_down_first_and_away_later_is_missed() {
+    let Some((machine, mirror)) = machines() else { return };
+    let conf = "interface: eth2\ninterface_wait: true\nplugins: memory\nimt_path: {folder}/sock\n";
+    machine.exec(&["ip", "link", "set", "eth2", "down"]);
+    let mut daemon = Launch::conf(conf).inside(&machine).start();
+    daemon.wait_for_log("is not up; waiting for it");
+    machine.exec(&["ip", "link", "set", "eth2", "up"]);
+    daemon.wait_for_log("is there; capturing");
+    machine.exec(&["ip", "link", "set", "eth2", "down"]);
+    thread::sleep(Duration::from_millis(300));
+    machine.exec(&["ip", "link", "del", "eth2"]);
+    daemon.wait_for_log("waiting for the interface");
+    let eth2 = Port { interface: "eth2", addresses: &["10.9.0.1/24"] };
+    machine.link(eth2, &mirror, Port { interface: "up2", addresses: &["10.9.0.2/24"] });
+    daemon.wait_for("not captured again", |d| d.stderr().matches("is there; capturing").count() == 2);
+    let _ear = machine.listen(EAR.parse().unwrap());
+    send(&mirror, 7);
+    comes(&daemon, "10.9.0.2,7,700\n");
+}
+
+/// Later fragments of datagram 1, whose first one never comes; both fragments of datagram 2.
+fn fragments() -> PcapFile {
+    let fragment = |id: u8, offset: u8, more: u8| {
+        let mut frame = frame(1, 53);
+        (frame[17], frame[19], frame[20], frame[21]) = (36, id, more << 5, offset);
+        frame.extend([0; 8]);
+        frame
+    };
+    let second = Duration::from_secs(1_700_000_000);
+    let file = PcapFile::new(ETHERNET).frame(second, &fragment(1, 2, 0));
+    file.frame(second, &fragment(2, 2, 0)).frame(second, &fragment(2, 0, 1))
+}
+
+#[test]
+fn fragments_wait_only_as_long_as_the_file_goes_on() {
+    let conf = "
+        pcap_savefile: {folder}/in.pcap
+        pcap_savefile_wait: true
+        pcap_savefile_replay: 3
+        plugins: memory, print
+        aggregate: dst_port
+        imt_path: {folder}/sock
+        print_output: csv
+        print_output_file: {folder}/out.csv
+        print_refresh_time: 1
+    ";
+    let mut daemon = Launch::conf(conf).file("in.pcap", fragments().bytes()).start();
+    daemon.wait_for_log("finished reading");
+    let mut rows: Vec<_> = csv(&daemon).lines().map(str::to_owned).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, ["0,3,108", "53,6,216", "DST_PORT,PACKETS,BYTES"]);
+    // The clock runs again: the print plugin's second is over soon.
+    daemon.wait_for_file("out.csv");
+}

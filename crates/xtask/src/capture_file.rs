@@ -26,7 +26,7 @@ const INTERVAL: u64 = 2_500;
 pub(crate) fn write(out: &mut impl Write) -> io::Result<Totals> {
     out.write_all(&file_header())?;
     let mut talks: Vec<_> = (0..CONVERSATIONS).map(Conversation::new).collect();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for number in 0..PACKETS {
         // Everybody speaks once in each direction; then few speak much and many little, as hosts do.
         let (index, from_server) = match number {
@@ -37,7 +37,7 @@ pub(crate) fn write(out: &mut impl Write) -> io::Result<Totals> {
         // Servers send what was asked for, clients ask and acknowledge.
         let payload = if from_server { 600 + random.below(841) } else { random.below(80) };
         let frame = talks[index].frame(from_server, payload);
-        out.write_all(&record_header(START + number as u64 * INTERVAL, frame.len()))?;
+        out.write_all(&record_header(START + number as u64 * INTERVAL, frame.len(), frame.len()))?;
         out.write_all(&frame)?;
     }
     Ok(Totals { packets: PACKETS, pairs: 2 * CONVERSATIONS })
@@ -138,7 +138,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 /// The Internet checksum (RFC 1071) of parts that each start at an even offset.
-fn checksum<const N: usize>(parts: [&[u8]; N]) -> u16 {
+pub(crate) fn checksum<const N: usize>(parts: [&[u8]; N]) -> u16 {
     let words = parts.into_iter().flat_map(|part| part.chunks(2));
     let sum: u32 =
         words.map(|word| u32::from(word[0]) << 8 | u32::from(word.get(1).copied().unwrap_or(0))).sum();
@@ -179,7 +179,7 @@ fn ipv6(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> Vec<u8> {
     header
 }
 
-fn file_header() -> [u8; 24] {
+pub(crate) fn file_header() -> [u8; 24] {
     let mut header = [0; 24];
     header[0..4].copy_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
     header[4..6].copy_from_slice(&2_u16.to_le_bytes()); // version 2.4
@@ -189,21 +189,25 @@ fn file_header() -> [u8; 24] {
     header
 }
 
-/// `time` in microseconds since 1970; the whole frame is kept.
-fn record_header(time: u64, length: usize) -> [u8; 16] {
+/// `time` in microseconds since 1970, the octets kept of the frame, and its length.
+pub(crate) fn record_header(time: u64, captured: usize, length: usize) -> [u8; 16] {
     let mut header = [0; 16];
     header[0..4].copy_from_slice(&((time / 1_000_000) as u32).to_le_bytes());
     header[4..8].copy_from_slice(&((time % 1_000_000) as u32).to_le_bytes());
-    header[8..12].copy_from_slice(&(length as u32).to_le_bytes());
+    header[8..12].copy_from_slice(&(captured as u32).to_le_bytes());
     header[12..16].copy_from_slice(&(length as u32).to_le_bytes());
     header
 }
 
 /// Numbers that look random and are the same at every run (splitmix64).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

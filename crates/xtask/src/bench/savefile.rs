@@ -1,0 +1,195 @@
+//! Reading captures: packets per CPU second, against pmacctd and against a loop that only counts.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::Bench;
+use super::cell::Cell;
+use super::daemon::{Daemon, Make, accounted};
+use super::report::Section;
+use super::shape::{Capture, P1, P2, P3, Totals};
+use super::stats::{Series, short};
+use crate::shell;
+
+/// What everybody sums by, unless a measurement is about that.
+pub(crate) const HOSTS: &str = "src_host, dst_host";
+const FIVE_TUPLE: &str = "src_host, dst_host, src_port, dst_port, proto, tcpflags";
+
+/// pmacctd's best: its ZeroMQ queue, which has no bound, and a table that holds everything.
+pub(crate) const PEER_BEST: &str = "\
+plugin_pipe_zmq: true
+plugin_pipe_zmq_profile: xlarge
+imt_buckets: 1000003
+imt_mem_pools_number: 0
+imt_mem_pools_size: 1048576
+";
+
+/// One reading of a capture.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    cpu: Duration,
+    wall: Duration,
+    counted: Totals,
+}
+
+impl Reading {
+    /// Million packets a CPU second, of those that the capture has.
+    fn speed(&self, capture: &Capture) -> f64 {
+        capture.totals.packets as f64 / self.cpu.as_secs_f64() / 1e6
+    }
+}
+
+pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
+    let mut section = Section::new("Savefiles");
+    section.say(&format!(
+        "Million packets per CPU second, `{HOSTS}`, memory plugin. rpmacctd with its defaults, to its end; pmacctd with\n\
+         its ZeroMQ queue and a table for everything, until it rests (it sleeps 4 s a run, which is no CPU time). A run\n\
+         of rpmacctd counts only if its ledger and its answer are exact."
+    ));
+    section.row(&["capture", "rpmacctd", "pmacctd", "ratio", "wall: rpmacctd", "wall: pmacctd", "pmacctd counted"]);
+    let goals = [
+        (P1, "savefile P1 (1 k pairs): packets per CPU second, against pmacctd", "25 x", "60 x"),
+        (P2, "savefile P2 (Zipf, IPv6, VLAN, fragments)", "15 x", "30 x"),
+        (P3, "savefile P3 (all distinct)", "8 x", "12 x"),
+    ];
+    for (shape, what, at_least, aim) in goals {
+        let capture = bench.capture(shape)?;
+        let (mut ours, mut peers) = (Vec::new(), Vec::new());
+        for _ in 0..bench.pairs() {
+            ours.push(read_ours(bench, &capture, HOSTS)?);
+            peers.push(read_peer(bench, &capture)?);
+        }
+        let speeds = |readings: &[Reading]| -> Vec<f64> {
+            readings.iter().map(|reading| reading.speed(&capture)).collect()
+        };
+        let walls = |readings: &[Reading]| {
+            Series::new(readings.iter().map(|reading| reading.wall.as_secs_f64()).collect())
+        };
+        let ratio = Series::ratio(&speeds(&ours), &speeds(&peers)).ok_or("no runs")?;
+        let counted: Vec<_> = peers.iter().map(|reading| share(reading.counted, capture.totals)).collect();
+        section.row(&[
+            format!("{}: {}", shape.name, shape.summary),
+            cell(Series::new(speeds(&ours))),
+            cell(Series::new(speeds(&peers))),
+            ratio.to_string(),
+            format!("{} s", cell(walls(&ours))),
+            format!("{} s", cell(walls(&peers))),
+            cell(Series::new(counted)) + " %",
+        ]);
+        section.goal(what, at_least, aim, format!("{} x", short(ratio.median())));
+    }
+    section.say("");
+    against_the_bare_loop(bench, &mut section)?;
+    Ok(section)
+}
+
+fn against_the_bare_loop(bench: &Bench, section: &mut Section) -> Result<(), String> {
+    let capture = bench.capture(P1)?;
+    let bare = compile_the_bare_loop(bench)?;
+    let (mut hosts, mut tuples, mut loops) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.pairs() {
+        hosts.push(read_ours(bench, &capture, HOSTS)?.cpu.as_secs_f64());
+        loops.push(run_alone(bench, &bare, &[&capture.path.to_string_lossy()])?.0);
+        tuples.push(read_ours(bench, &capture, FIVE_TUPLE)?.cpu.as_secs_f64());
+    }
+    let per_packet = |cpu: &[f64]| {
+        cell(Series::new(cpu.iter().map(|cpu| cpu * 1e9 / capture.totals.packets as f64).collect()))
+    };
+    section.say("P1, CPU nanoseconds a packet:");
+    section.row(&["what", "ns"]);
+    section.row(&[format!("rpmacctd, `{HOSTS}`"), per_packet(&hosts)]);
+    section.row(&[format!("rpmacctd, `{FIVE_TUPLE}`"), per_packet(&tuples)]);
+    section.row(&["a loop with libpcap in C that only counts".to_owned(), per_packet(&loops)]);
+    for (name, words) in other_peers(bench, &capture) {
+        let Some(program) = shell::find_program(name) else { continue };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut cpu = Vec::new();
+        for _ in 0..bench.pairs().min(3) {
+            cpu.push(run_alone(bench, &program, &words)?.0);
+        }
+        section.row(&[format!("`{name}`, five-tuples to NetFlow"), per_packet(&cpu)]);
+    }
+    let faster = Series::ratio(&loops, &hosts).ok_or("no runs")?.median();
+    section.goal(
+        "savefile P1 against the bare libpcap loop that only counts",
+        "no slower",
+        "2 x faster",
+        format!("{} x faster", short(faster)),
+    );
+    let slower = Series::ratio(&tuples, &hosts).ok_or("no runs")?.median();
+    section.goal(
+        "five-tuple with tcpflags instead of host pairs",
+        "within 1.5 x",
+        "1.2 x",
+        format!("{} x", short(slower)),
+    );
+    Ok(())
+}
+
+/// Other accounting programs that read captures, and how.
+fn other_peers(bench: &Bench, capture: &Capture) -> [(&'static str, Vec<String>); 2] {
+    let file = capture.path.to_string_lossy().into_owned();
+    let folder = bench.cache.to_string_lossy().into_owned();
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    [
+        ("softflowd", words(&["-d", "-r", &file, "-n", "127.0.0.1:9"])),
+        ("nfpcapd", words(&["-r", &file, "-l", &folder])),
+    ]
+}
+
+/// CPU seconds and output of a program that ends by itself.
+fn run_alone(bench: &Bench, program: &std::path::Path, words: &[&str]) -> Result<(f64, String), String> {
+    let inside = Cell::new()?;
+    let said = shell::output(inside.command(program).args(words))?;
+    bench.pause(Duration::ZERO)?;
+    Ok((inside.cpu().as_secs_f64(), said))
+}
+
+fn compile_the_bare_loop(bench: &Bench) -> Result<PathBuf, String> {
+    let source = shell::root().join("crates/xtask/src/bench/count.c");
+    let program = bench.cache.join("count");
+    let mut compiler = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+    shell::output(compiler.args(["-O2", "-o"]).arg(&program).arg(source).arg("-lpcap"))?;
+    Ok(program)
+}
+
+/// Reads it to the end, and believes the ledger only if it is what the capture holds.
+fn read_ours(bench: &Bench, capture: &Capture, aggregate: &str) -> Result<Reading, String> {
+    let configuration = format!(
+        "pcap_savefile: {}\nplugins: memory\naggregate: {aggregate}\nimt_path: {{folder}}/socket\n",
+        capture.path.display()
+    );
+    let start = Instant::now();
+    let mut daemon = Daemon::start(bench, Make::Ours, &configuration, None)?;
+    daemon.wait_for_end()?;
+    let (wall, said) = (start.elapsed(), daemon.said());
+    match accounted(&said) {
+        Some(packets) if packets == capture.totals.packets => {
+            Ok(Reading { cpu: daemon.cpu(), wall, counted: capture.totals })
+        }
+        counted => Err(format!("rpmacctd counted {counted:?} of {}:\n{said}", capture.totals.packets)),
+    }
+}
+
+fn read_peer(bench: &Bench, capture: &Capture) -> Result<Reading, String> {
+    let configuration = format!(
+        "pcap_savefile: {}\npcap_savefile_wait: true\nplugins: memory\naggregate: {HOSTS}\n\
+         imt_path: {{folder}}/socket\n{PEER_BEST}",
+        capture.path.display()
+    );
+    let start = Instant::now();
+    let mut daemon = Daemon::start(bench, Make::Peer, &configuration, None)?;
+    daemon.wait_for_rest()?;
+    let (cpu, wall) = (daemon.cpu(), start.elapsed());
+    Ok(Reading { cpu, wall, counted: daemon.totals()? })
+}
+
+/// Packets of one in those of the other, in per cent.
+fn share(counted: Totals, of: Totals) -> f64 {
+    counted.packets as f64 / of.packets as f64 * 100.0
+}
+
+fn cell(series: Option<Series>) -> String {
+    series.map_or_else(|| "none".to_owned(), |series| series.to_string())
+}
