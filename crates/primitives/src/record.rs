@@ -3,7 +3,7 @@
 //! ```text
 //!  0        8        16      20      24            24+key      stride
 //! ┌────────┬────────┬───────┬───────┬──────── … ───┬─────┬─────────┐
-//! │ time   │ bytes  │packets│ flows │ key          │  0  │tcp_flags│
+//! │ time   │ bytes  │packets│ flows │ key          │  -  │tcp_flags│
 //! └────────┴────────┴───────┴───────┴──────── … ───┴─────┴─────────┘
 //! ```
 //! Counters are in the machine's byte order (a record never leaves the process), the key is big-endian.
@@ -83,7 +83,6 @@ impl RecordLayout {
         slot[PACKETS..FLOWS].copy_from_slice(&1u32.to_ne_bytes());
         slot[FLOWS..KEY].copy_from_slice(&0u32.to_ne_bytes());
         schema.write_key(observation, end, &mut slot[KEY..KEY + self.key_len]);
-        slot[KEY + self.key_len..].fill(0);
         slot[self.stride - 1] = flags;
     }
 
@@ -98,7 +97,6 @@ impl RecordLayout {
         slot[PACKETS..FLOWS].copy_from_slice(&four(packets));
         slot[FLOWS..KEY].copy_from_slice(&four(flows));
         slot[KEY..KEY + self.key_len].copy_from_slice(record.key);
-        slot[KEY + self.key_len..].fill(0);
         slot[self.stride - 1] = tcp_flags;
     }
 
@@ -126,7 +124,7 @@ impl RecordLayout {
     #[inline]
     pub fn key_words(&self, slot: &[u8]) -> impl ExactSizeIterator<Item = u64> {
         let words = self.key_len.div_ceil(8);
-        // Behind the key are zeros and the flags; a record is a multiple of eight octets, so they are there.
+        // Behind the key is anything, then the flags; a record is a multiple of eight octets, so it is there.
         let beyond = words * 8 - self.key_len;
         let mask = move |i| if i + 1 == words { u64::MAX >> (8 * beyond) } else { u64::MAX };
         let octets = slot[KEY..].as_chunks::<8>().0;

@@ -1,8 +1,9 @@
-//! Set-up, demo and test commands for people and CI: `cargo xtask help` lists them.
+//! Set-up, demo, test and benchmark commands for people and CI: `cargo xtask help` lists them.
 //!
 //! It builds without libpcap, because `setup` is what installs libpcap. Each command has its own file, which
 //! declares its [`Task`]; the list below is all that dispatch and help know.
 
+mod bench;
 mod capture_file;
 mod demo;
 mod interface;
@@ -14,7 +15,7 @@ mod test;
 use std::env;
 use std::process::ExitCode;
 
-const TASKS: &[Task] = &[setup::TASK, demo::TASK, test::TASK];
+const TASKS: &[Task] = &[setup::TASK, demo::TASK, test::TASK, bench::TASK];
 
 /// A command of `cargo xtask`.
 struct Task {

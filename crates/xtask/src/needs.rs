@@ -52,6 +52,18 @@ pub(crate) const NEEDS: &[Need] = &[
         probe: Probe::Program("tshark"),
         packages: [Some("tshark"), Some("wireshark-cli"), Some("wireshark-cli"), Some("tshark")],
     },
+    Need {
+        what: "softflowd, to compare with",
+        purpose: Purpose::Peers,
+        probe: Probe::Program("softflowd"),
+        packages: [Some("softflowd"), Some("softflowd"), None, None],
+    },
+    Need {
+        what: "nfpcapd, to compare with",
+        purpose: Purpose::Peers,
+        probe: Probe::Program("nfpcapd"),
+        packages: [Some("nfdump"), None, None, Some("nfdump")],
+    },
 ];
 
 /// The package managers, in the order of [`Need::packages`].
@@ -126,6 +138,8 @@ pub(crate) enum Purpose {
     Build,
     /// Without it some tests say `skipped`.
     Tests,
+    /// Without it some comparisons are left out.
+    Peers,
 }
 
 #[derive(Debug)]

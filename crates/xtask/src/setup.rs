@@ -8,7 +8,7 @@ use crate::{Failure, Task};
 
 pub(crate) const TASK: Task = Task {
     name: "setup",
-    arguments: "[--tests]",
+    arguments: "[--tests | --peers]",
     summary: "Installs the system packages that the build needs",
     help: "\
 It looks first and installs only what is missing; a machine that has everything
@@ -19,11 +19,13 @@ Without root and sudo it prints the command for you to run, and ends with 1.
   --tests   also what the tests use: the real pmacctd, ip, tcpreplay, tcpdump,
             tshark, and cargo's fmt, clippy and deny. Tests that miss a program
             say `skipped`.
+  --peers   also what `bench` compares with: softflowd and nfdump
 ",
     run: |arguments| {
         let purpose = match arguments {
             [] => Purpose::Build,
             [flag] if flag == "--tests" => Purpose::Tests,
+            [flag] if flag == "--peers" => Purpose::Peers,
             [other, ..] => return Err(Failure::Usage(format!("`setup` knows no `{other}`"))),
         };
         match prepare(purpose)?.as_slice() {

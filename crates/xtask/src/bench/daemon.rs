@@ -109,7 +109,7 @@ impl<'a> Daemon<'a> {
     ) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
-            if self.cell.processes().is_empty() || Instant::now() > deadline {
+            if self.has_ended() || Instant::now() > deadline {
                 return Err(format!("{}: no {what}:\n{}", self.make.daemon(), self.said()));
             }
             self.bench.pause(Duration::from_millis(10))?;
@@ -138,16 +138,27 @@ impl<'a> Daemon<'a> {
     /// Waits until it and all its processes have ended by themselves. The cell keeps their CPU time.
     pub(crate) fn wait_for_end(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.cell.processes().is_empty() {
+        while !self.has_ended() {
             if Instant::now() > deadline {
                 return Err(format!("{} does not end:\n{}", self.make.daemon(), self.said()));
             }
             self.bench.pause(Duration::from_millis(5))?;
-            let _ = self.child.try_wait();
         }
         match self.child.wait() {
             Ok(status) if status.success() || self.make == Make::Peer => Ok(()),
             _ => Err(format!("{} failed:\n{}", self.make.daemon(), self.said())),
+        }
+    }
+
+    /// Whether the first process, and all that it left behind, are gone.
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some()) && self.cell.processes().is_empty()
+    }
+
+    /// Tells all its processes to end.
+    pub(crate) fn interrupt(&self) {
+        for process in self.cell.processes() {
+            shell::succeeds(Command::new("sh").args(["-c", &format!("kill -INT {process}")]));
         }
     }
 

@@ -78,14 +78,24 @@ pub(crate) fn document(sections: &[Section], machine: &str) -> String {
          second digits.\n\n",
     );
     out.push_str(machine);
-    out.push_str("\n## Goals\n\n| | at least | aim | reached |\n|---|---|---|---|\n");
+    out.push_str("\n## Goals\n\n");
+    out.push_str(&goals(sections));
+    out.extend(sections.iter().map(section));
+    out
+}
+
+/// The table of goals.
+pub(crate) fn goals(sections: &[Section]) -> String {
+    let mut out = String::from("| | at least | aim | reached |\n|---|---|---|---|\n");
     for Goal { what, at_least, aim, reached } in sections.iter().flat_map(|section| &section.goals) {
         let _ = writeln!(out, "| {what} | {at_least} | {aim} | {reached} |");
     }
-    for section in sections {
-        let _ = write!(out, "\n## {}\n\n{}", section.title, section.text);
-    }
     out
+}
+
+/// One experiment's part of the document.
+pub(crate) fn section(section: &Section) -> String {
+    format!("\n## {}\n\n{}", section.title, section.text)
 }
 
 /// Machine, kernel and versions.

@@ -33,14 +33,14 @@ impl Series {
     }
 }
 
-/// Median, then the range in brackets; once is enough for a single value.
+/// Median, then the range in brackets, if there is one.
 impl fmt::Display for Series {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (low, high) = self.range();
-        if self.0.len() == 1 {
-            return write!(out, "{}", short(low));
+        match (short(low), short(high)) {
+            (low, high) if low == high => write!(out, "{low}"),
+            (low, high) => write!(out, "{} ({low}–{high})", short(self.median())),
         }
-        write!(out, "{} ({}–{})", short(self.median()), short(low), short(high))
     }
 }
 
