@@ -4,10 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-
-use crate::live::poll_timeout;
 
 /// Rung by any thread, heard by the one that waits.
 #[derive(Debug, Clone)]
@@ -41,4 +39,12 @@ impl AsFd for Doorbell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Rounded up to a millisecond: waking too early would mean waking twice.
+pub(crate) fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |t| {
+        PollTimeout::try_from(t.as_micros().div_ceil(1_000).min(i32::MAX as u128) as i32)
+            .unwrap_or(PollTimeout::MAX)
+    })
 }

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use pcap::{Active, Capture, Precision};
 use rpmacct_packet::{LinkType, Timestamp};
 
-use crate::doorbell::Doorbell;
+use crate::doorbell::{Doorbell, poll_timeout};
 use crate::filter::message;
 use crate::frame::Frame;
 
@@ -273,14 +273,6 @@ fn open_error(doing: &'static str, interface: String, message: &str) -> LiveErro
         return LiveError::Permission { interface, message };
     }
     LiveError::Pcap { doing, interface, message }
-}
-
-/// Rounded up to a millisecond: waking too early would mean waking twice.
-pub(crate) fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
-    timeout.map_or(PollTimeout::NONE, |t| {
-        PollTimeout::try_from(t.as_micros().div_ceil(1_000).min(i32::MAX as u128) as i32)
-            .unwrap_or(PollTimeout::MAX)
-    })
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn the_unified_hierarchy_is_found() {
-        let mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let mounts =
+            "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         assert_eq!(mount_of_cgroup2(mounts), Some("/sys/fs/cgroup/unified"));
         assert_eq!(mount_of_cgroup2("proc /proc proc rw 0 0\n"), None);
     }

@@ -44,7 +44,8 @@ pub(crate) fn curve(title: &str, x_name: &str, y_name: &str, points: &[(f64, f64
         let up = place((10_f64.powf(low), y)).1;
         let _ = writeln!(out, "<path d=\"M{LEFT} {up:.1}H{RIGHT}\" stroke=\"#ddd\"/>");
     }
-    let path: Vec<_> = points.iter().map(|point| place(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let path: Vec<_> =
+        points.iter().map(|point| place(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = writeln!(
         out,
         "<polyline points=\"{}\" fill=\"none\" stroke=\"#06c\" stroke-width=\"2\"/>",

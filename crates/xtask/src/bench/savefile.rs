@@ -47,7 +47,15 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
          its ZeroMQ queue and a table for everything, until it rests (it sleeps 4 s a run, which is no CPU time). A run\n\
          of rpmacctd counts only if its ledger and its answer are exact."
     ));
-    section.row(&["capture", "rpmacctd", "pmacctd", "ratio", "wall: rpmacctd", "wall: pmacctd", "pmacctd lost"]);
+    section.row(&[
+        "capture",
+        "rpmacctd",
+        "pmacctd",
+        "ratio",
+        "wall: rpmacctd",
+        "wall: pmacctd",
+        "pmacctd lost",
+    ]);
     let goals = [
         (P1, "savefile P1 (1 k pairs): packets per CPU second, against pmacctd", "25 x", "60 x"),
         (P2, "savefile P2 (Zipf, IPv6, VLAN, fragments)", "15 x", "30 x"),

@@ -235,7 +235,13 @@ impl Frame {
         let has_vlan = (nature >> 14) % 10_000 < shape.vlan;
         let connection = Random::new(nature ^ random.next() % 4).next();
         let protocol = match connection % 10_000 {
-            share if share < shape.icmp => if is_ipv6 { 58 } else { 1 },
+            share if share < shape.icmp => {
+                if is_ipv6 {
+                    58
+                } else {
+                    1
+                }
+            }
             share if share < shape.icmp + 3000 => 17,
             _ => 6,
         };
