@@ -19,8 +19,8 @@ pub struct Report {
 pub struct SourceCounts {
     /// Received by the kernel (or read from the savefile), the dropped ones included.
     pub received: u64,
-    /// Dropped by the kernel because its ring was full.
-    pub dropped: u64,
+    /// Dropped by the kernel because its ring was full. A savefile has no kernel that could drop.
+    pub dropped: Option<u64>,
     /// Received, but taken away before the core saw them: the other direction, or the loopback interface's
     /// second copy.
     pub filtered: u64,
@@ -65,7 +65,10 @@ impl Report {
     /// undecodable for a reason, or accounted. `whole` says what receiving is called.
     pub fn balance(&self, of: &str, whole: &str) -> Balance {
         let Self { source, frames, .. } = self;
-        let mut balance = Balance::new(of, whole, source.received).part("kernel drops", source.dropped);
+        let mut balance = Balance::new(of, whole, source.received);
+        if let Some(dropped) = source.dropped {
+            balance = balance.part("kernel drops", dropped);
+        }
         if source.unread > 0 {
             balance = balance.part("in the kernel's ring", source.unread);
         }

@@ -195,7 +195,7 @@ impl LiveSession<'_> {
         let filtered = self.not_seen().min(self.taken_away);
         SourceCounts {
             received: self.before.received + self.kernel.received,
-            dropped: self.before.dropped + self.kernel.dropped,
+            dropped: Some(self.before.dropped.unwrap_or(0) + self.kernel.dropped),
             filtered: self.before.filtered + filtered,
             unread: self.before.unread + self.not_seen() - filtered,
         }
