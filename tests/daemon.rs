@@ -97,6 +97,18 @@ fn a_daemon_in_the_background_has_pid_files_and_a_log() {
     }
     assert!(csv(&daemon).ends_with("10.0.0.1,3,84\n10.0.0.2,1,28\n"));
 
+    // A second daemon with the same PID file does not start.
+    let pid_file = daemon.path("run/pid");
+    let twin =
+        format!("pcap_savefile: {{folder}}/in.pcap\nplugins: print\npidfile: {}\n", pid_file.display());
+    let twin = Launch::conf(&twin).file("in.pcap", capture().bytes()).finish();
+    assert_eq!(twin.status.code(), Some(1));
+    assert!(
+        twin.stderr.contains(&format!("rpmacctd runs already, as process {}", daemon.pid())),
+        "{}",
+        twin.stderr
+    );
+
     // The log is rotated away: SIGHUP opens it anew, and kills nothing.
     let log = |name: &str| fs::read_to_string(daemon.path(name)).unwrap_or_default();
     fs::rename(daemon.path("log"), daemon.path("log.1")).unwrap();
@@ -252,6 +264,8 @@ fn an_overloaded_plugin_loses_and_the_ledger_knows_how_many() {
     assert!(lost > 0, "nothing was lost, so this shows nothing: {ledger}");
     assert_eq!(number_after(&ledger, "default_memory/memory: accounted "), seen + lost, "{ledger}");
     assert_eq!(number_after(&ledger, "in the pipe "), 0, "{ledger}");
+    let log = daemon.stop(Signal::SIGTERM).stderr;
+    assert!(log.contains(&format!("Missing data detected: {lost} packets found the pipe full")), "{log}");
 }
 
 fn number_after(text: &str, name: &str) -> u64 {
@@ -357,6 +371,7 @@ fn mistakes_stop_the_start_with_file_line_and_the_nearest_word() {
         ("promisc: yes", "rpmacctd.conf:2: promisc: yes: expected true or false", ""),
         ("networks_file: /etc/nets", "rpmacctd.conf:2: networks_file: /etc/nets: not implemented", ""),
         ("aggregate: src_as", "rpmacctd.conf:2: aggregate: src_as: src_as is not implemented", ""),
+        ("aggregate[zz]: src_host", "rpmacctd.conf:2: aggregate[zz]: src_host: no plugin is called zz", ""),
         ("no colon here", "rpmacctd.conf:2: ", "missing ':'"),
     ];
     for (line, sentence, hint) in cases {

@@ -286,7 +286,8 @@ impl Options {
     }
 
     fn set_counter(&mut self, word: &str) {
-        let shown = if word == "all" { Some(Shown::All) } else { counter(word).map(Shown::One) };
+        let word = word.to_ascii_lowercase();
+        let shown = if word == "all" { Some(Shown::All) } else { counter(&word).map(Shown::One) };
         if shown.is_none() {
             self.warnings.push(format!("-n, ignoring unknown counter type: {word}."));
         }
@@ -294,7 +295,7 @@ impl Options {
     }
 
     fn set_layout(&mut self, word: &str) {
-        match word.parse() {
+        match word.to_ascii_lowercase().parse() {
             Ok(layout) => self.style.layout = layout,
             Err(_) => self.warnings.push(format!("-O, ignoring unknown output value: '{word}'.")),
         }
@@ -320,9 +321,11 @@ fn top(argument: &str) -> Result<Top, ClientError> {
         Some((word, rows)) => (word, Some(rows)),
         None => (argument, None),
     };
-    let by = counter(word).ok_or_else(|| ClientError::UnknownCounter(word.to_owned()))?;
+    let by =
+        counter(&word.to_ascii_lowercase()).ok_or_else(|| ClientError::UnknownCounter(word.to_owned()))?;
     let number = |text: &str| text.parse().map_err(|_| ClientError::NotANumber(text.to_owned()));
-    Ok(Top { by, rows: rows.map(number).transpose()? })
+    // 0 means all, as in the peer.
+    Ok(Top { by, rows: rows.map(number).transpose()?.filter(|rows| *rows > 0) })
 }
 
 fn bad_option(error: &lexopt::Error) -> ClientError {

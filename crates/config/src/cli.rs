@@ -19,6 +19,11 @@ pub const RESERVED: &[char] = &['f', 'h', 'V', 'a', 'T'];
 /// The key that the words after the options set.
 const FILTER: &str = "pcap_filter";
 
+/// Options of the peer whose keys have no row yet: letter, key, and the value where the option has no argument.
+/// What becomes of the keys is what becomes of them in a file.
+const PEER_OPTIONS: &[(char, &str, Option<&str>)] =
+    &[('R', "pmacctd_renormalize", Some("true")), ('n', "networks_file", None), ('t', "ports_file", None)];
+
 /// What a command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
@@ -141,6 +146,11 @@ impl Reading<'_> {
     fn row(&mut self, letter: char, parser: &mut Parser) -> Result<(), UsageError> {
         let Some((key, option)) = self.registry.by_letter(letter).and_then(|key| Some((key, key.option?)))
         else {
+            if let Some((_, key, value)) = PEER_OPTIONS.iter().find(|(peer, ..)| *peer == letter) {
+                let value = value.map_or_else(|| text(parser.value()?), |value| Ok(value.to_owned()))?;
+                self.lines.push(((*key).to_owned(), value));
+                return Ok(());
+            }
             return Err(UsageError::Unknown { option: format!("-{letter}"), nearest: None });
         };
         let value = match option.value {

@@ -83,11 +83,13 @@ impl Plugins {
         self.entries.iter().any(|entry| entry.name == name)
     }
 
+    /// Whether a plugin of this name stood in a list that another list has replaced.
+    pub(crate) fn was_replaced(&self, name: &str) -> bool {
+        self.replaced.contains(name)
+    }
+
     /// The plugin that was probably meant by a name that none has.
     pub(crate) fn meant_by(&self, name: &str) -> Option<&str> {
-        if self.replaced.contains(name) {
-            return None;
-        }
         self.by_kind(name).or_else(|| {
             // print1 and print2 are two names, not a slip.
             let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");

@@ -118,14 +118,15 @@ impl Resolver<'_> {
         if symbol == self.core_name {
             return Some(Target::Core);
         }
-        if let Some(meant) = self.plugins.meant_by(symbol) {
-            let problem = format!("no plugin is called {symbol}");
-            let error =
-                ConfigError::problem(&statement.origin, &statement.written_key(), &statement.value, problem);
-            self.report.error(ConfigError { nearest: Some(meant.to_owned()), ..error });
-        } else {
+        if self.plugins.was_replaced(symbol) {
             self.report.warn(&statement.origin, format!("Unknown symbol '{symbol}'. Ignored."));
+            return None;
         }
+        let problem = format!("no plugin is called {symbol}");
+        let error =
+            ConfigError::problem(&statement.origin, &statement.written_key(), &statement.value, problem);
+        let nearest = self.plugins.meant_by(symbol).map(str::to_owned);
+        self.report.error(ConfigError { nearest, ..error });
         None
     }
 

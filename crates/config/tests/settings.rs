@@ -134,7 +134,6 @@ fn a_command_line_is_enough() {
 #[test]
 fn the_peers_warnings() {
     assert_eq!(warnings("foobar: 1"), ["[a.conf:1] Unknown key: foobar. Ignored."]);
-    assert_eq!(warnings("aggregate[zzz]: x"), ["[a.conf:1] Unknown symbol 'zzz'. Ignored."]);
     assert_eq!(
         warnings("plugins: memory\nplugins: print"),
         ["[a.conf:2] Unable to handle key: plugins. Ignored."]

@@ -21,6 +21,7 @@ mod pipeline;
 mod repeats;
 mod run;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use control::Control;
@@ -29,6 +30,7 @@ pub use fragments::FragmentOptions;
 use fragments::{Fate, Fragments};
 pub use pipeline::Pipeline;
 use rpmacct_capture::{Filter, Frame};
+use rpmacct_ledger::Tally;
 use rpmacct_packet::{Packet, Skip, Timestamp};
 use rpmacct_primitives::Observation;
 pub use run::{Clock, SavefileOptions, run_idle, run_live, run_savefile};
@@ -57,6 +59,8 @@ pub struct Core {
     /// Whether any pipeline needs ports, so that fragments are linked to their first one.
     links_fragments: bool,
     counts: FrameCounts,
+    /// What the kernel dropped, for others to watch.
+    drops: Arc<Tally>,
     /// Time of the latest frame.
     latest: Option<Timestamp>,
 }
@@ -66,13 +70,26 @@ impl Core {
     pub fn new(pipelines: Vec<Pipeline>, options: Options) -> Self {
         let links_fragments = options.fragments.always || pipelines.iter().any(Pipeline::needs_ports);
         let fragments = Fragments::new(&options.fragments);
-        Self { pipelines, options, fragments, links_fragments, counts: FrameCounts::default(), latest: None }
+        Self {
+            pipelines,
+            options,
+            fragments,
+            links_fragments,
+            counts: FrameCounts::default(),
+            drops: Arc::default(),
+            latest: None,
+        }
     }
 
     /// All counts now.
     pub fn report(&self, source: SourceCounts) -> Report {
         let pipelines = self.pipelines.iter().map(Pipeline::counts).collect();
         Report { source, frames: self.counts.clone(), pipelines }
+    }
+
+    /// What the kernel has dropped so far, as far as it was looked at: every ten seconds under traffic.
+    pub fn drops(&self) -> Arc<Tally> {
+        Arc::clone(&self.drops)
     }
 
     /// Frames that came so far.

@@ -57,7 +57,8 @@ pub fn run_live(
 ) -> (SourceCounts, Result<(), LiveError>) {
     let (base, looked) = (core.seen(), (clock.monotonic)());
     let kernel = KernelCounts::default();
-    let mut session = LiveSession { core, live, clock, base, kernel, looked, taken_away: 0, before };
+    let mut session =
+        LiveSession { core, live, clock, base, kernel, looked, looked_at: 0, taken_away: 0, before };
     let result = session.run(control, doorbell);
     if result.is_err() {
         // A block that was not full yet may still come.
@@ -78,6 +79,8 @@ struct LiveSession<'a> {
     kernel: KernelCounts,
     /// When it was asked last.
     looked: Instant,
+    /// Frames that had been seen by then.
+    looked_at: u64,
     /// Frames that the kernel counted and libpcap took away.
     taken_away: u64,
     before: SourceCounts,
@@ -104,7 +107,8 @@ impl LiveSession<'_> {
                 let now = (self.clock.wall)();
                 self.core.expire_fragments(now);
                 let expiry = self.core.next_expiry().map(|at| at.saturating_since(now));
-                self.live.wait(Some(doorbell), publish_in.into_iter().chain(expiry).min())?;
+                let timeout = publish_in.into_iter().chain(expiry).chain(self.look_again_in()).min();
+                self.live.wait(Some(doorbell), timeout)?;
             }
         }
     }
@@ -181,9 +185,17 @@ impl LiveSession<'_> {
     fn ask_kernel(&mut self) -> Result<(), LiveError> {
         self.kernel = self.live.counts()?;
         self.looked = (self.clock.monotonic)();
+        self.looked_at = self.seen();
+        self.core.drops.set(self.before.dropped.unwrap_or(0) + self.kernel.dropped);
         // A guess that was too high would make later drains end early.
         self.taken_away = self.taken_away.min(self.not_seen());
         Ok(())
+    }
+
+    /// How long until the counters must be looked at again; not at all if nothing has come since.
+    fn look_again_in(&self) -> Option<Duration> {
+        let since = (self.clock.monotonic)().saturating_duration_since(self.looked);
+        (self.seen() != self.looked_at).then(|| LOOK_AT_COUNTERS.saturating_sub(since))
     }
 
     /// Frames that the kernel has counted and the core has not seen.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use rpmacct_capture::Doorbell;
 use rpmacct_core::{Control, Report};
-use rpmacct_ledger::Balance;
+use rpmacct_ledger::{Balance, Tally};
 use rpmacct_pipe::{Counts, Waker};
 use rpmacct_plugin::Host;
 
@@ -29,6 +29,8 @@ pub(crate) struct CoreLine {
     pub(crate) received: &'static str,
     pub(crate) control: Sender<Control>,
     pub(crate) doorbell: Doorbell,
+    /// What the kernel dropped.
+    pub(crate) drops: Arc<Tally>,
 }
 
 /// The line to a plugin's thread.
@@ -96,13 +98,13 @@ impl Switchboard {
     pub(crate) fn balances(&self, report: &Report, absorbed: Vec<Option<Absorbed>>) -> Vec<Balance> {
         let mut balances = vec![report.balance(&self.core.source, self.core.received)];
         for (i, (line, absorbed)) in self.plugins.iter().zip(absorbed).enumerate() {
-            match absorbed {
-                Some(absorbed) => {
-                    balances.push(report.way_balance(i, &line.speaker, absorbed.absorbed));
-                    balances.extend(absorbed.balances);
-                }
+            if let Some(absorbed) = absorbed {
+                balances.push(report.way_balance(i, &line.speaker, absorbed.absorbed));
+                balances.extend(absorbed.balances);
+            } else {
                 // It has failed, or is busy: only what it took from the pipe is known.
-                None => balances.push(report.way_balance(i, &line.speaker, line.pipe.taken())),
+                let of = format!("{} (does not answer)", line.speaker);
+                balances.push(report.way_balance(i, &of, line.pipe.taken()));
             }
         }
         balances

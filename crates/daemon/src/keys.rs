@@ -185,7 +185,7 @@ pub const PROMISC: Key = Key::flag("promisc")
     .scope(Scope::Global)
     .default("true")
     .switch('N', "false")
-    .doc("Capture frames for other machines too");
+    .doc("Capture frames for other machines too (-N: do not)");
 
 /// `snaplen`
 pub const SNAPLEN: Key = Key::size("snaplen", 128, 262_144)
@@ -195,11 +195,11 @@ pub const SNAPLEN: Key = Key::size("snaplen", 128, 262_144)
     .doc("Bytes captured of each frame; enough for the headers");
 
 /// `pmacctd_pipe_size`
-pub const KERNEL_RING: Key = Key::size("pmacctd_pipe_size", 65_536, 1 << 30)
+pub const KERNEL_RING: Key = Key::size("pmacctd_pipe_size", 1, 0x7fff_ffff)
     .alias(&["uacctd_pipe_size", "nfacctd_pipe_size", "sfacctd_pipe_size"])
     .scope(Scope::Global)
     .default("67108864")
-    .doc("Bytes of the kernel's ring of captured frames");
+    .doc("Bytes of the kernel's ring of captured frames, at least 65536");
 
 // How packets are understood.
 
@@ -237,12 +237,12 @@ pub const TIMESTAMPS_SECS: Key =
     Key::flag("timestamps_secs").default("false").counts().doc("Times in keys are cut to whole seconds");
 
 /// `plugin_pipe_size`
-pub const PLUGIN_PIPE_SIZE: Key = Key::size("plugin_pipe_size", 1, 1 << 40)
+pub const PLUGIN_PIPE_SIZE: Key = Key::size("plugin_pipe_size", 1, 1 << 34)
     .default("16777216")
     .doc("Bytes of the pipe from the core to the plugin; what finds it full is lost, and counted");
 
 /// `plugin_buffer_size`
-pub const PLUGIN_BUFFER_SIZE: Key = Key::size("plugin_buffer_size", 1, 1 << 40)
+pub const PLUGIN_BUFFER_SIZE: Key = Key::size("plugin_buffer_size", 1, 1 << 30)
     .default("32768")
     .doc("Bytes of a batch of records; it is handed over when it is full or 100 ms old");
 

@@ -45,7 +45,7 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
     let registry = registry(catalogue);
     let command_line = match CommandLine::parse(args.into_iter().skip(1), &registry) {
         Ok(command_line) => command_line,
-        Err(error) => return refuse(&format!("{error}\n\n{}", registry.usage())),
+        Err(error) => return refuse(&format!("{error}\nrpmacctd -h shows all options")),
     };
     match command_line.action {
         Action::Help => return say(&registry.usage()),

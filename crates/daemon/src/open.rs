@@ -117,23 +117,17 @@ impl Opened {
             lines.push(line);
         }
 
+        let options = Options { filter, fragments: plan.fragments, ..Options::default() };
+        let core = Core::new(pipelines, options);
         let core_line = CoreLine {
             source: source.name(),
             received: source.received(),
             control: control_in,
             doorbell: doorbell.clone(),
+            drops: core.drops(),
         };
         let _ = switchboard.set(Switchboard { core: core_line, plugins: lines });
-        let options = Options { filter, fragments: plan.fragments, ..Options::default() };
-        Ok(Self {
-            core: Core::new(pipelines, options),
-            source,
-            control,
-            doorbell,
-            clock,
-            runners,
-            switchboard,
-        })
+        Ok(Self { core, source, control, doorbell, clock, runners, switchboard })
     }
 }
 

@@ -33,8 +33,26 @@ fn write_one(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if let Some(pid) =
+        fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).filter(|pid| is_daemon(*pid))
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("rpmacctd runs already, as process {pid}"),
+        ));
+    }
+    // A symbolic link would let others choose what is overwritten.
+    let flags = nix::libc::O_NOFOLLOW;
+    let options =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(flags).clone();
+    let mut file = options.open(path)?;
     file.write_all(content().as_bytes())
+}
+
+/// Whether a process other than this one is this program.
+fn is_daemon(pid: u32) -> bool {
+    let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    pid != std::process::id() && name(pid).is_some_and(|other| Some(other) == name(std::process::id()))
 }
 
 fn content() -> String {

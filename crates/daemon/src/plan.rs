@@ -15,7 +15,7 @@ use crate::log::LogOptions;
 
 /// Types of plugins that pmacctd has and we have not.
 const PEER_PLUGINS: &[&str] =
-    &["amqp", "kafka", "mongodb", "mysql", "nfprobe", "pgsql", "sfprobe", "sqlite3", "tee", "core"];
+    &["amqp", "kafka", "mongodb", "mysql", "nfprobe", "pgsql", "sfprobe", "sqlite3", "tee"];
 
 /// Primitives that pmacctd has and we have not.
 const PEER_PRIMITIVES: &[&str] = &[
@@ -95,6 +95,9 @@ const PEER_PRIMITIVES: &[&str] = &[
     "vrf_name",
     "vxlan",
 ];
+
+/// Bytes of the smallest ring that the kernel can hand over in blocks.
+const SMALLEST_RING: u64 = 65_536;
 
 /// What the daemon shall do.
 pub(crate) struct Plan {
@@ -223,7 +226,7 @@ fn live(core: &View<'_>, interface: &str, filter: Option<String>) -> Source {
             interface: interface.to_owned(),
             promisc: core.flag(&keys::PROMISC),
             snaplen: core.size(&keys::SNAPLEN).unwrap_or(0) as u32,
-            ring: core.size(&keys::KERNEL_RING).unwrap_or(0) as u32,
+            ring: core.size(&keys::KERNEL_RING).unwrap_or(0).max(SMALLEST_RING) as u32,
             direction: core.word(&keys::PCAP_DIRECTION).map(|word| match word {
                 "out" => Direction::Out,
                 _ => Direction::In,

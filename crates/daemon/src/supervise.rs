@@ -20,6 +20,9 @@ use crate::log::{LogHandle, notice, speak_as};
 use crate::open::{Interface, OpenSource, Opened, named_thread};
 use crate::runner::{Absorbed, Command, SinkClock, wall};
 
+/// How often losses are looked for.
+const WATCH: Duration = Duration::from_secs(10);
+
 /// How often a missing interface is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -79,13 +82,15 @@ impl Supervisor {
         let mut report = None;
         let mut absorbed = vec![None; plugins];
         let mut core_runs = true;
+        let mut losses = Losses::default();
         while core_runs || plugins > 0 {
             select! {
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or(SIGTERM);
                     if self.stopping && matches!(signal, SIGINT | SIGTERM) {
                         tracing::warn!("told to stop a second time: what is not written yet is lost");
-                        return ExitCode::FAILURE;
+                        self.failed = true;
+                        break;
                     }
                     self.signal(signal);
                 }
@@ -115,10 +120,13 @@ impl Supervisor {
                     }
                     absorbed[number] = result;
                 }
+                default(WATCH) => losses.watch(self.switchboard.get()),
             }
         }
-        if let (Some(report), Some(board)) = (report, self.switchboard.get()) {
-            log_ledger(&board.balances(&report, absorbed));
+        losses.watch(self.switchboard.get());
+        if let Some(board) = self.switchboard.get() {
+            let balances = report.map_or_else(|| board.ledger(), |report| board.balances(&report, absorbed));
+            log_ledger(&balances);
         }
         if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
@@ -162,6 +170,40 @@ impl Supervisor {
         let speaker = self.switchboard.get().and_then(|board| board.plugins.get(number));
         let speaker = speaker.map_or("a plugin", |line| &line.speaker);
         tracing::error!("{speaker} has failed; what is meant for it is lost from now on, and counted");
+    }
+}
+
+/// What has been lost, as far as it was said.
+#[derive(Default)]
+struct Losses {
+    drops: u64,
+    pipes: Vec<u64>,
+}
+
+impl Losses {
+    /// Warns of what was lost since the last time.
+    fn watch(&mut self, board: Option<&Switchboard>) {
+        let Some(board) = board else { return };
+        let drops = board.core.drops.count();
+        if drops > self.drops {
+            let (new, source) = (drops - self.drops, &board.core.source);
+            tracing::warn!(
+                "{source}: {new} packets dropped by the kernel; increase pmacctd_pipe_size, or aggregate less"
+            );
+            self.drops = drops;
+        }
+        self.pipes.resize(board.plugins.len(), 0);
+        for (line, said) in board.plugins.iter().zip(&mut self.pipes) {
+            let lost = line.pipe.lost();
+            if lost > *said {
+                // Monitoring looks for the peer's first words.
+                let (new, speaker) = (lost - *said, &line.speaker);
+                tracing::warn!(
+                    "{speaker}: Missing data detected: {new} packets found the pipe full; increase plugin_pipe_size"
+                );
+                *said = lost;
+            }
+        }
     }
 }
 

@@ -94,7 +94,7 @@ fn overview() -> String {
     let help = ("help", "[COMMAND]", "Shows this list, or what a command does");
     let tasks = TASKS.iter().map(|task| (task.name, task.arguments, task.summary));
     for (name, arguments, summary) in tasks.chain([help]) {
-        text.extend(["  ", &format!("{:<22}", format!("{name} {arguments}")), summary, "\n"]);
+        text.extend(["  ", &format!("{:<26}", format!("{name} {arguments}")), summary, "\n"]);
     }
     text
 }

@@ -47,6 +47,8 @@ const STEPS: &[Step] = &[
     },
     Step { name: "release build", run: || cargo(&["build", "--release"]) },
     Step { name: "tests", run: || cargo(&["test", "--workspace"]) },
+    // Each once, in test mode: they are measured by `cargo bench`.
+    Step { name: "micro-benchmarks", run: || cargo(&["test", "--bench", "micro", "--", "--test"]) },
     Step { name: "documentation", run: documentation },
     Step { name: "client without libpcap", run: lone_client },
     Step { name: "licences and sources", run: || deny(&["licenses", "bans", "sources"]) },

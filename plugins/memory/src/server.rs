@@ -16,8 +16,11 @@ use crate::access::Peer;
 use crate::connection::{Desk, serve};
 use crate::socket::Socket;
 
+/// Stack of a thread that answers. It holds no more than a few frames.
+const STACK: usize = 256 * 1024;
+
 /// Connections at once.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 512;
 /// Connections beyond these that those who may erase have: nobody else can lock them out.
 const RESERVED: usize = 8;
 
@@ -112,7 +115,7 @@ fn admit(stream: UnixStream, shared: &Arc<Shared>) {
         return;
     }
     let spare = stream.try_clone();
-    let thread = thread::Builder::new().name("memory-answer".into()).spawn(move || {
+    let thread = thread::Builder::new().name("memory-answer".into()).stack_size(STACK).spawn(move || {
         serve(stream, peer, &place);
     });
     if let (Err(_), Ok(stream)) = (thread, spare) {

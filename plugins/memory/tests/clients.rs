@@ -198,7 +198,7 @@ fn a_daemon_that_is_not_ours_or_breaks_off() {
 #[test]
 fn too_many_clients_are_told() {
     let daemon = Daemon::start("src_host");
-    let silent: Vec<_> = (0..80).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
+    let silent: Vec<_> = (0..530).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
     let (code, _, err) = daemon.ask("-s");
     assert_eq!((code, err.as_str()), (1, "ERROR: too many clients at once\n"));
     drop(silent);

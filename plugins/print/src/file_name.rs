@@ -1,11 +1,12 @@
 //! File names that hold the time of the purge, such as `/var/lib/flows/%Y%m%d-%H%M.csv`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
-use rpmacct_plugin::Timestamp;
+use nix::unistd::{AccessFlags, access};
+use rpmacct_plugin::{OpenError, Timestamp};
 
 /// The letters after `%` that the peer understands, as in strftime(3).
 const TIME_VARIABLES: &[char] = &['d', 'H', 'm', 'M', 's', 'S', 'w', 'W', 'Y', 'z'];
@@ -42,6 +43,23 @@ impl FileName {
     /// Whether the name changes with time.
     pub(crate) fn is_dynamic(&self) -> bool {
         self.template.contains('%')
+    }
+
+    /// Makes the directory, where its name is known, and checks that files can be written there, so that
+    /// whoever starts the daemon learns it rather than the log.
+    pub(crate) fn check_writable(&self) -> Result<(), OpenError> {
+        let path = self.base.join(&self.template);
+        let Some(directory) = path.parent().filter(|dir| !dir.to_string_lossy().contains('%')) else {
+            return Ok(());
+        };
+        let failed = |doing, path: &Path, source| OpenError::Io {
+            doing: format!("{doing} {}", path.display()),
+            source,
+        };
+        std::fs::create_dir_all(directory).map_err(|error| failed("making", directory, error))?;
+        // An existing file may be writable where its directory is not.
+        let target = if path.exists() { &*path } else { directory };
+        access(target, AccessFlags::W_OK).map_err(|errno| failed("writing to", target, errno.into()))
     }
 
     /// The path at `time`. Directories may hold variables, too.

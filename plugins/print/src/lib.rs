@@ -13,6 +13,7 @@
 //!   written: the same capture file gives the same bytes. (Markers have the process id in them.)
 #![forbid(unsafe_code)]
 
+mod claim;
 mod config;
 mod draft;
 mod file_name;
@@ -20,6 +21,7 @@ mod sink;
 
 use rpmacct_plugin::{Context, Key, OpenError, Plugin, Purger, Schedule, Sink};
 
+use crate::claim::Claim;
 use crate::config::{Output, Settings};
 use crate::sink::{Files, Printer, Stdout, Target, Text};
 
@@ -50,7 +52,9 @@ impl Plugin for Print {
             }
             Output::Stdout { lock } => Target::Stdout(Stdout::new(Box::new(std::io::stdout()), lock)),
             Output::File { name, append, write_empty, latest } => {
-                Target::File(Files::new(name, append, write_empty, latest))
+                name.check_writable()?;
+                let claim = if append { None } else { Some(Claim::new(&name)?) };
+                Target::File(Files::new(name, append, write_empty, latest, claim))
             }
         };
         let markers = settings.markers.then(|| context.name.to_owned());

@@ -10,6 +10,7 @@ use rpmacct_plugin::{Purge, Reason, Schema, SinkError, Sums};
 use rpmacct_primitives::{Layout, Rows, Style};
 use tracing::{info, warn};
 
+use crate::claim::Claim;
 use crate::draft::{self, Draft};
 use crate::file_name::FileName;
 
@@ -137,11 +138,19 @@ pub(crate) struct Files {
     last: Option<PathBuf>,
     /// Whether that purge was made before its time, so that more of its interval is to come.
     is_unfinished: bool,
+    /// Keeps others from the name.
+    _claim: Option<Claim>,
 }
 
 impl Files {
-    pub(crate) fn new(name: FileName, append: bool, write_empty: bool, latest: Option<PathBuf>) -> Self {
-        Self { name, append, write_empty, latest, last: None, is_unfinished: false }
+    pub(crate) fn new(
+        name: FileName,
+        append: bool,
+        write_empty: bool,
+        latest: Option<PathBuf>,
+        claim: Option<Claim>,
+    ) -> Self {
+        Self { name, append, write_empty, latest, last: None, is_unfinished: false, _claim: claim }
     }
 
     fn purge(&mut self, text: &Text, sums: &Sums) -> Result<u64, SinkError> {

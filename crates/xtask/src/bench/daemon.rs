@@ -66,7 +66,7 @@ impl<'a> Daemon<'a> {
         configuration: &str,
         wire: Option<&Wire>,
     ) -> Result<Daemon<'a>, String> {
-        let folder = bench.scratch()?;
+        let folder = super::scratch()?;
         let file = folder.join("conf");
         let text = configuration.replace("{folder}", &folder.to_string_lossy());
         fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;

@@ -17,7 +17,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
         "CPU nanoseconds a packet against the number of flows: savefiles of {} packets at least, each of a random pair\n\
          of so many (10 M: every packet of another), `{HOSTS}`, memory plugin, from start to end.\n\n\
          ![CPU nanoseconds a packet against the number of flows](growth.svg)",
-        thousands(PACKETS as i64)
+        thousands(PACKETS)
     ));
     section.row(&["flows", "ns a packet"]);
     let mut points = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
             costs.push(cpu.as_secs_f64() * 1e9 / capture.totals.packets as f64);
         }
         let costs = Series::new(costs).ok_or("no runs")?;
-        section.row(&[thousands(capture.totals.entries as i64), costs.to_string()]);
+        section.row(&[thousands(capture.totals.entries), costs.to_string()]);
         points.push((pairs as f64, costs.median()));
     }
     let ends = points.first().zip(points.last());
@@ -40,7 +40,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
         "growth: cost per packet from 1 k to 10 M distinct flows",
         "a curve; memory-bound, no cliffs",
         "",
-        format!("{} ns at 1 k, {} ns at {}: see Growth", short(*low), short(*high), thousands(*most as i64)),
+        format!("{} ns at 1 k, {} ns at {}: see Growth", short(*low), short(*high), short(*most)),
     );
     let svg = plot::curve("CPU nanoseconds a packet", "distinct flows", "ns", &points);
     section.picture = Some(Picture { name: "growth.svg", svg });

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: measures this build against the programs it replaces, and writes `docs/performance.md`.
 //!
 //! Each experiment has its own file and gives a [`Section`]; the list below is all that the command knows.
+#![allow(clippy::cast_precision_loss, reason = "of what is measured, three digits count")]
+#![allow(clippy::cast_sign_loss, reason = "nothing here is negative")]
 
 mod cell;
 mod daemon;
@@ -100,19 +102,22 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
             Err(sentence) if bench.is_interrupted() => return Err(Failure::Failed(sentence)),
             Err(sentence) => {
                 eprintln!("xtask: {name}: {sentence}");
+                let mut section = Section::new(name);
+                section.say(&format!("Could not be measured: {sentence}"));
+                sections.push(section);
                 failures.push(*name);
             }
         }
         println!("(it took {:.0} s)", start.elapsed().as_secs_f64());
     }
     print!("\n{}", report::goals(&sections));
-    if !failures.is_empty() {
-        return Err(Failure::Failed(format!("could not be measured: {}", failures.join(", "))));
-    }
     if names.is_empty() && !bench.quick {
         write(&sections)?;
     }
-    Ok(())
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("could not be measured: {}", failures.join(", "))))
 }
 
 /// Writes the document and its pictures.
@@ -171,15 +176,6 @@ impl Bench {
         daemon::find(&self.programs, name)
     }
 
-    /// A folder for one run's files.
-    pub(crate) fn scratch(&self) -> Result<PathBuf, String> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = env::temp_dir().join(format!("rpmacct-bench-{}-{number}", process::id()));
-        fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        Ok(folder)
-    }
-
     /// Lets time pass; an error once the user has had enough.
     pub(crate) fn pause(&self, time: Duration) -> Result<(), String> {
         let deadline = Instant::now() + time;
@@ -198,6 +194,15 @@ impl Bench {
     fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
+}
+
+/// A folder for one run's files.
+pub(crate) fn scratch() -> Result<PathBuf, String> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = env::temp_dir().join(format!("rpmacct-bench-{}-{number}", process::id()));
+    fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
             cell(ours),
             cell(peers),
             ratio.to_string(),
-            thousands(written.into_iter().min().unwrap_or(0) as i64),
+            thousands(written.into_iter().min().unwrap_or(0)),
         ]);
     }
     section.goal(
@@ -61,7 +61,7 @@ fn write(bench: &Bench, make: Make, capture: &Capture, format: &str) -> Result<(
     if make == Make::Peer {
         configuration.push_str(
             "pcap_savefile_wait: true\nplugin_pipe_zmq: true\nplugin_pipe_zmq_profile: xlarge\n\
-             print_cache_entries: 2000003\n",
+             print_cache_entries: 200003\n",
         );
     }
     let mut daemon = Daemon::start(bench, make, &configuration, None)?;

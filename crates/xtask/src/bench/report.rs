@@ -78,6 +78,10 @@ pub(crate) fn document(sections: &[Section], machine: &str) -> String {
          second digits.\n\n",
     );
     out.push_str(machine);
+    out.push_str(
+        "\n```sh\ncargo xtask bench           # all of this, as root\ncargo xtask bench --quick   # smaller, prints only\n\
+         cargo bench                 # micro-benchmarks: decode, key, pipe, table, format\n```\n",
+    );
     out.push_str("\n## Goals\n\n");
     out.push_str(&goals(sections));
     out.extend(sections.iter().map(section));

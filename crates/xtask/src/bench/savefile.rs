@@ -1,6 +1,7 @@
 //! Reading captures: packets per CPU second, against pmacctd and against a loop that only counts.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::shell;
 pub(crate) const HOSTS: &str = "src_host, dst_host";
 const FIVE_TUPLE: &str = "src_host, dst_host, src_port, dst_port, proto, tcpflags";
 
-/// pmacctd's best: its ZeroMQ queue, which has no bound, and a table that holds everything.
+/// pmacctd's best: its `ZeroMQ` queue, which has no bound, and a table that holds everything.
 pub(crate) const PEER_BEST: &str = "\
 plugin_pipe_zmq: true
 plugin_pipe_zmq_profile: xlarge
@@ -99,7 +100,7 @@ fn against_the_bare_loop(bench: &Bench, section: &mut Section) -> Result<(), Str
     let (mut hosts, mut tuples, mut loops) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.pairs() {
         hosts.push(read_ours(bench, &capture, HOSTS)?.cpu.as_secs_f64());
-        loops.push(run_alone(bench, &bare, &[&capture.path.to_string_lossy()])?.0);
+        loops.push(run_alone(bench, &bare, &[&capture.path.to_string_lossy()])?);
         tuples.push(read_ours(bench, &capture, FIVE_TUPLE)?.cpu.as_secs_f64());
     }
     let per_packet = |cpu: &[f64]| {
@@ -110,14 +111,11 @@ fn against_the_bare_loop(bench: &Bench, section: &mut Section) -> Result<(), Str
     section.row(&[format!("rpmacctd, `{HOSTS}`"), per_packet(&hosts)]);
     section.row(&[format!("rpmacctd, `{FIVE_TUPLE}`"), per_packet(&tuples)]);
     section.row(&["a loop with libpcap in C that only counts".to_owned(), per_packet(&loops)]);
-    for (name, words) in other_peers(bench, &capture) {
+    for name in ["softflowd", "nfpcapd"] {
         let Some(program) = shell::find_program(name) else { continue };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut cpu = Vec::new();
-        for _ in 0..bench.pairs().min(3) {
-            cpu.push(run_alone(bench, &program, &words)?.0);
-        }
-        section.row(&[format!("`{name}`, five-tuples to NetFlow"), per_packet(&cpu)]);
+        let cpu: Result<Vec<f64>, String> =
+            (0..bench.pairs()).map(|_| run_exporter(bench, &program, &capture)).collect();
+        section.row(&[format!("`{name}`, five-tuples to NetFlow"), per_packet(&cpu?)]);
     }
     let faster = Series::ratio(&loops, &hosts).ok_or("no runs")?.median();
     section.goal(
@@ -136,23 +134,26 @@ fn against_the_bare_loop(bench: &Bench, section: &mut Section) -> Result<(), Str
     Ok(())
 }
 
-/// Other accounting programs that read captures, and how.
-fn other_peers(bench: &Bench, capture: &Capture) -> [(&'static str, Vec<String>); 2] {
-    let file = capture.path.to_string_lossy().into_owned();
-    let folder = bench.cache.to_string_lossy().into_owned();
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    [
-        ("softflowd", words(&["-d", "-r", &file, "-n", "127.0.0.1:9"])),
-        ("nfpcapd", words(&["-r", &file, "-l", &folder])),
-    ]
+/// CPU seconds of another accounting program that reads captures: softflowd sends to a port where nobody listens,
+/// nfpcapd writes files.
+fn run_exporter(bench: &Bench, program: &Path, capture: &Capture) -> Result<f64, String> {
+    let folder = super::scratch()?;
+    let (file, out) = (capture.path.to_string_lossy(), folder.to_string_lossy());
+    let ran = if program.ends_with("softflowd") {
+        run_alone(bench, program, &["-d", "-r", &file, "-n", "127.0.0.1:9"])
+    } else {
+        run_alone(bench, program, &["-r", &file, "-l", &out])
+    };
+    let _ = fs::remove_dir_all(&folder);
+    ran
 }
 
-/// CPU seconds and output of a program that ends by itself.
-fn run_alone(bench: &Bench, program: &std::path::Path, words: &[&str]) -> Result<(f64, String), String> {
+/// CPU seconds of a program that ends by itself.
+fn run_alone(bench: &Bench, program: &Path, words: &[&str]) -> Result<f64, String> {
     let inside = Cell::new()?;
-    let said = shell::output(inside.command(program).args(words))?;
+    shell::output(inside.command(program).args(words))?;
     bench.pause(Duration::ZERO)?;
-    Ok((inside.cpu().as_secs_f64(), said))
+    Ok(inside.cpu().as_secs_f64())
 }
 
 fn compile_the_bare_loop(bench: &Bench) -> Result<PathBuf, String> {

@@ -99,7 +99,7 @@ fn send(interface: &str, rate: u64, count: u64, frames: &[Vec<u8>]) -> nix::Resu
 
 /// When the frame of that number is to be sent, after the first one.
 fn due(rate: u64, number: u64) -> Duration {
-    if rate == 0 { Duration::ZERO } else { Duration::from_nanos(number * 1_000_000_000 / rate) }
+    Duration::from_nanos((number * 1_000_000_000).checked_div(rate).unwrap_or(0))
 }
 
 #[cfg(test)]

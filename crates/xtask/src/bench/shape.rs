@@ -75,7 +75,6 @@ pub(crate) const P2: Shape = Shape {
     icmp: 200,
     fragments: 100,
     seed: 2,
-    ..PLAIN
 };
 
 pub(crate) const P3: Shape =
@@ -230,10 +229,10 @@ impl Frame {
     /// The packet of that number, of that pair.
     fn new(shape: &Shape, pair: u64, number: u64, random: &mut Random) -> Frame {
         // What a pair is never changes: its IP version, its VLAN, its addresses.
-        let nature = Random::new(pair ^ 0xabcdef).next();
+        let nature = Random::new(pair ^ 0x00ab_cdef).next();
         let is_ipv6 = nature % 10_000 < shape.ipv6;
         let has_vlan = (nature >> 14) % 10_000 < shape.vlan;
-        let connection = Random::new(nature ^ random.next() % 4).next();
+        let connection = Random::new(nature ^ (random.next() % 4)).next();
         let protocol = match connection % 10_000 {
             share if share < shape.icmp => {
                 if is_ipv6 {

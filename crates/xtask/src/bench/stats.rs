@@ -46,20 +46,20 @@ impl fmt::Display for Series {
 
 /// Three digits that count.
 pub(crate) fn short(value: f64) -> String {
-    match value.abs() {
+    match value {
         0.0 => "0".to_owned(),
         size if size < 0.0995 => format!("{value:.3}"),
         size if size < 9.95 => format!("{value:.2}"),
         size if size < 99.5 => format!("{value:.1}"),
-        _ => thousands(value.round() as i64),
+        _ => thousands(value.round() as u64),
     }
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    format!("{}{}", if number < 0 { "-" } else { "" }, groups.join(","))
+    groups.join(",")
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     fn numbers_are_short() {
         let written = [0.0, 0.0123, 0.5, 3.123_45, 42.07, 1234.4, 1_234_567.0].map(short);
         assert_eq!(written, ["0", "0.012", "0.50", "3.12", "42.1", "1,234", "1,234,567"]);
-        assert_eq!(thousands(-1000), "-1,000");
+        assert_eq!(thousands(1000), "1,000");
         assert_eq!(series(&[2.0]).to_string(), "2.00");
     }
 }

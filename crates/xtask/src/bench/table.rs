@@ -35,14 +35,14 @@ fn memory_and_answers(bench: &Bench, section: &mut Section) -> Result<(), String
         "{} ({}), read from a savefile; pmacctd's table is made large enough. rpmacctd holds {} entries, pmacctd {}.",
         shape.name,
         shape.summary,
-        thousands(capture.totals.entries as i64),
-        thousands(theirs.entries as i64),
+        thousands(capture.totals.entries),
+        thousands(theirs.entries),
     ));
 
     section.row(&["", "bytes an entry, anonymous memory", "bytes an entry, all that is resident"]);
     for (make, daemon) in Make::BOTH.into_iter().zip([&ours, &peer]) {
         let memory = daemon.memory();
-        let each = |bytes: u64| thousands((bytes / capture.totals.entries) as i64);
+        let each = |bytes: u64| thousands(bytes / capture.totals.entries);
         section.row(&[make.daemon().to_owned(), each(memory.anonymous), each(memory.resident)]);
         if make == Make::Ours {
             section.goal(
@@ -125,8 +125,8 @@ fn answers_while_packets_come(bench: &Bench, section: &mut Section) -> Result<()
             siege.answers.to_string(),
             siege.whole.to_string(),
             short(siege.slowest.as_secs_f64() * 1e3),
-            thousands(siege.arrived as i64),
-            thousands(siege.lost as i64),
+            thousands(siege.arrived),
+            thousands(siege.lost),
         ]);
         if make == Make::Ours {
             section.goal(
@@ -136,7 +136,7 @@ fn answers_while_packets_come(bench: &Bench, section: &mut Section) -> Result<()
                 format!(
                     "{} of {} packets lost, {} of {} answers whole",
                     siege.lost,
-                    thousands(siege.arrived as i64),
+                    thousands(siege.arrived),
                     siege.whole,
                     siege.answers
                 ),

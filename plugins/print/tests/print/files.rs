@@ -160,6 +160,7 @@ fn an_interval_without_traffic_makes_a_file_only_if_wanted() {
             "INFO *** Purging cache - END (PID: PID, QN: 0/0, ET: X) ***"
         ]
     );
+    drop(bench);
     let mut bench = Bench::file("src_host", &path, "print_output: csv\nprint_write_empty_file: true");
     bench.tick(61).unwrap();
     assert_eq!(read(&path), "SRC_IP,PACKETS,BYTES\n");
@@ -191,9 +192,10 @@ fn purges_are_logged_and_a_second_late() {
 fn what_cannot_be_written_is_lost_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let blocker = dir.path().join("file");
-    fs::write(&blocker, "").unwrap();
-    let path = blocker.join("flows"); // a file is no directory, not even root's
+    let path = blocker.join("flows");
     let mut bench = Bench::file("src_host", &path, CSV);
+    fs::remove_dir(&blocker).unwrap();
+    fs::write(&blocker, "").unwrap(); // a file is no directory, not even root's
     bench.hosts(&["10.0.0.1", "10.0.0.2"], 40);
     let mut result = Ok(());
     let log = log_of(|| result = bench.tick(61));
@@ -208,6 +210,30 @@ fn what_cannot_be_written_is_lost_and_said() {
     bench.tick(121).unwrap();
     assert_eq!(read(&path), "SRC_IP,PACKETS,BYTES\n10.0.0.3,1,40\n");
     assert_eq!(counts(&bench), [0, 3, 1, 2]);
+}
+
+#[test]
+fn where_nothing_can_be_written_nothing_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocker = dir.path().join("file");
+    fs::write(&blocker, "").unwrap();
+    let lines = format!("print_output_file: {}/flows", blocker.display());
+    let error = Bench::try_open("src_host", &lines, true).err().unwrap().to_string();
+    assert_eq!(error, format!("making {}: File exists (os error 17)", blocker.display()));
+}
+
+#[test]
+fn a_file_that_is_made_anew_belongs_to_one_plugin() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = format!("print_output_file: {}/flows", dir.path().display());
+    let first = Bench::open("src_host", &lines);
+    let error = Bench::try_open("proto", &lines, true).err().unwrap().to_string();
+    assert!(
+        error.ends_with("/flows anew at each purge, too") && error.starts_with("another plugin writes "),
+        "{error}"
+    );
+    drop(first);
+    Bench::open("proto", &lines);
 }
 
 #[test]

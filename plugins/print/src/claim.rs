@@ -1,0 +1,34 @@
+//! A file that is made anew belongs to one plugin: two would destroy each other's rows.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use rpmacct_plugin::{OpenError, Timestamp};
+
+use crate::file_name::FileName;
+
+/// The names that are taken, as they are at the epoch.
+static TAKEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// A name that is taken until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim(PathBuf);
+
+impl Claim {
+    pub(crate) fn new(name: &FileName) -> Result<Self, OpenError> {
+        let path = name.at(Timestamp::ZERO);
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !taken.insert(path.clone()) {
+            let path = path.display();
+            return Err(OpenError::Other(format!("another plugin writes {path} anew at each purge, too")));
+        }
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
