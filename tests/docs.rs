@@ -70,7 +70,13 @@ fn keys() -> String {
 
 #[test]
 fn files_that_documents_name_are_there() {
-    for document in ["README.md", "docs/architecture.md", "docs/configuration.md", "docs/differences.md"] {
+    for document in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/configuration.md",
+        "docs/differences.md",
+        "docs/performance.md",
+    ] {
         let text = read(document);
         for name in text.split(['`', '(', ')']).filter(|word| !word.contains([' ', '*', '%', '{', '\n', '<']))
         {

@@ -21,6 +21,7 @@ mod wire;
 
 use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::Arc;
@@ -85,7 +86,9 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
         setup::prepare(Purpose::Peers)?;
         shell::run(&mut shell::cargo(["build", "--release", "--package=rpmacct", "--package=xtask"]))?;
         let own = shell::programs("release")?.join("xtask");
-        return Ok(shell::run(Command::new(own).arg("bench").args(arguments))?);
+        // In this process's place, so that a signal reaches the one that cleans up.
+        let error = Command::new(&own).arg("bench").args(arguments).exec();
+        return Err(Failure::Failed(format!("{}: {error}", own.display())));
     }
     let bench = Bench::new(!flags.is_empty())?;
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);

@@ -113,11 +113,11 @@ pub(crate) fn machine() -> String {
     let memory = after(&file("/proc/meminfo"), "MemTotal");
     let memory: u64 = memory.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
     let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    let said = |program: &str, argument: &str| {
+    let said = |program: &str, argument: &str, word: &str| {
         let program = shell::find_program(program)?;
         let output = Command::new(program).arg(argument).output().ok()?;
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        text.lines().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
+        text.lines().find(|line| line.contains(word)).map(|line| line.trim().to_owned())
     };
     let mut out = String::from("| | |\n|---|---|\n");
     let mut row = |name: &str, value: Option<String>| {
@@ -127,10 +127,10 @@ pub(crate) fn machine() -> String {
     row("memory", Some(format!("{} MiB", memory / 1024)));
     row("kernel", Some(format!("Linux {}", file("/proc/sys/kernel/osrelease").trim())));
     row("system", Some(after(&file("/etc/os-release"), "PRETTY_NAME")));
-    row("rustc", said("rustc", "--version"));
-    row("pmacctd", said("pmacctd", "-V"));
-    row("softflowd", said("softflowd", "-h"));
-    row("nfdump", said("nfdump", "-V"));
+    row("rustc", said("rustc", "--version", "rustc"));
+    row("pmacctd", said("pmacctd", "-V", "pmacctd"));
+    row("softflowd", said("softflowd", "-h", "version"));
+    row("nfdump", said("nfdump", "-V", "Version"));
     out
 }
 

@@ -22,7 +22,7 @@ pub(crate) const PEER_BEST: &str = "\
 plugin_pipe_zmq: true
 plugin_pipe_zmq_profile: xlarge
 imt_buckets: 1000003
-imt_mem_pools_number: 0
+imt_mem_pools_number: 8192
 imt_mem_pools_size: 1048576
 ";
 
@@ -79,7 +79,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Section, String> {
         let ratio = Series::ratio(&speeds(&ours), &speeds(&peers)).ok_or("no runs")?;
         let lost = |reading: &Reading| (capture.totals.packets - reading.counted.packets) as f64;
         section.row(&[
-            format!("{}: {}", shape.name, shape.summary),
+            format!("{}: {}{}", shape.name, shape.summary, if bench.quick { " (a tenth of it)" } else { "" }),
             cell(Series::new(speeds(&ours))),
             cell(Series::new(speeds(&peers))),
             ratio.to_string(),
