@@ -119,6 +119,8 @@ pub struct Rows {
     columns: Vec<Column>,
     style: Style,
     separator: String,
+    /// Whether a value may hold the separator, so that each must be looked at.
+    may_need_quotes: bool,
 }
 
 impl Rows {
@@ -130,7 +132,9 @@ impl Rows {
             columns.sort_by_key(|column| column.primitive().group != Group::Interface);
         }
         let separator = style.separator.to_string();
-        Self { columns, style, separator }
+        // What values are made of: numbers, names of protocols, addresses, times.
+        let may_need_quotes = style.separator.is_ascii_alphanumeric() || "+-.:_ \"".contains(style.separator);
+        Self { columns, style, separator, may_need_quotes }
     }
 
     /// Appends the heading line. JSON has none.
@@ -203,7 +207,9 @@ impl Rows {
             between.next(out);
             let start = out.len();
             self.value(column, key, counters, "", out);
-            quote_if_needed(out, start, &self.separator);
+            if self.may_need_quotes {
+                quote_if_needed(out, start, &self.separator);
+            }
         }
         if self.style.layout.has_counters() {
             for n in [counters.packets, counters.bytes] {
