@@ -112,7 +112,8 @@ impl Runner {
         loop {
             loop {
                 let Some(received) = self.reader.next() else { break };
-                let result = self.sink.absorb(&Batch::new(&self.schema, received.records()));
+                let batch = Batch::new(&self.schema, received.records()).arrived(self.clock.now());
+                let result = self.sink.absorb(&batch);
                 drop(received);
                 complaints.hear(result);
                 self.obey(&mut waiters, &mut complaints);

@@ -1,5 +1,6 @@
 //! A view over the records of a batch.
 
+use rpmacct_packet::Timestamp;
 use rpmacct_primitives::{Record, RecordLayout, Schema};
 
 /// Records in the order of capture.
@@ -7,12 +8,24 @@ use rpmacct_primitives::{Record, RecordLayout, Schema};
 pub struct Batch<'a> {
     layout: RecordLayout,
     records: &'a [u8],
+    arrival: Timestamp,
 }
 
 impl<'a> Batch<'a> {
     /// Records of `schema`, one after the other.
     pub fn new(schema: &Schema, records: &'a [u8]) -> Self {
-        Self { layout: schema.layout(), records }
+        Self { layout: schema.layout(), records, arrival: Timestamp::ZERO }
+    }
+
+    /// The same records, arrived now.
+    #[must_use]
+    pub fn arrived(self, now: Timestamp) -> Self {
+        Self { arrival: now, ..self }
+    }
+
+    /// When the batch reached the plugin.
+    pub fn arrival(&self) -> Timestamp {
+        self.arrival
     }
 
     /// The records.

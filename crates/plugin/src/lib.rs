@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod bins;
 mod purge;
 mod schedule;
 mod table;
@@ -24,7 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::Batch;
-pub use purge::{Purge, Purger, Reason, Sums};
+pub use bins::{Bin, BinError, BinLength, Bins, RoundOff, Unit};
+pub use purge::{BinSums, Outcome, Purge, Purger, Reason, Sums};
 pub use rpmacct_config::{ConfigError, Key, View};
 pub use rpmacct_ledger::{Balance, Tally};
 pub use rpmacct_packet::Timestamp;

@@ -1,8 +1,9 @@
 //! When purges are due.
 //!
 //! As the peer does it, because file names and graphs depend on it: deadlines lie on multiples of the
-//! interval, counted from the full minute in which the daemon was started, and a purge happens one second
-//! *after* its deadline. With an interval of 10 s, purges are at :01, :11, :21 …
+//! interval, counted from the full minute in which the daemon was started (or from where bins of time are
+//! counted from), and a purge happens one second *after* its deadline. With an interval of 10 s, purges are at
+//! :01, :11, :21 …
 
 use std::time::Duration;
 
@@ -17,16 +18,24 @@ pub struct Schedule {
     deadline: i64,
     /// Seconds. Invariant: positive.
     every: i64,
+    /// Seconds that each deadline is late.
+    delay: i64,
 }
 
 impl Schedule {
     /// The deadlines after `now`, `every` apart, each `delay` later than it would be.
     pub fn new(now: Timestamp, every: Duration, delay: Duration) -> Self {
-        let every = every.as_secs().cast_signed().max(1);
         let minute = now.secs() - now.secs().rem_euclid(MINUTE);
-        let mut schedule = Self { deadline: minute, every };
+        Self::counted_from(Timestamp::from_secs_nanos(minute, 0), now, every, delay)
+    }
+
+    /// The deadlines after `now`, counted from `base`, which is not later.
+    pub fn counted_from(base: Timestamp, now: Timestamp, every: Duration, delay: Duration) -> Self {
+        let every = every.as_secs().cast_signed().max(1);
+        let delay = delay.as_secs().cast_signed();
+        let mut schedule = Self { deadline: base.secs(), every, delay };
         schedule.skip_to(now);
-        schedule.deadline += delay.as_secs().cast_signed();
+        schedule.deadline += delay;
         schedule
     }
 
@@ -40,14 +49,16 @@ impl Schedule {
         now >= self.due()
     }
 
-    /// Sets the next deadline, once a purge is made. Deadlines that were slept through are left out.
-    pub fn advance(&mut self, now: Timestamp) {
+    /// Sets the next deadline, once a purge is made. Deadlines that were slept through are left out. Returns
+    /// the end of the interval that is over: the last deadline, as it would be without the delay.
+    pub fn advance(&mut self, now: Timestamp) -> Timestamp {
         if self.is_due(now) {
             self.deadline += self.every;
         }
         if self.is_due(now) {
             self.skip_to(now);
         }
+        Timestamp::from_secs_nanos(self.deadline - self.every - self.delay, 0)
     }
 
     /// Sets the first deadline after `now`, unless it is there already.

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rpmacct_plugin::{Purge, Reason, Schema, SinkError, Sums};
+use rpmacct_plugin::{Outcome, Purge, Reason, Schema, SinkError, Sums};
 use rpmacct_primitives::{Layout, Rows, Style};
 use tracing::{info, warn};
 
@@ -30,7 +30,8 @@ pub(crate) enum Target {
 }
 
 impl Purge for Printer {
-    fn purge(&mut self, sums: &Sums) -> Result<(), SinkError> {
+    fn purge(&mut self, sums: Sums) -> Outcome {
+        let sums = &sums;
         if sums.reason == Reason::Full {
             info!("Finished cache entries (ie. print_cache_entries). Purging.");
         }
@@ -48,7 +49,10 @@ impl Purge for Printer {
             Err(_) => format!("QN: 0/{}, ET: {}", sums.rows().count(), begin.elapsed().as_secs()),
         };
         info!("*** Purging cache - END (PID: {pid}, {end}) ***");
-        result.map(drop)
+        match result {
+            Ok(_) => Outcome::written(sums.packets()),
+            Err(error) => Outcome::lost(sums.packets(), error),
+        }
     }
 
     /// Empty intervals have their two lines in the log, and sometimes a file.
