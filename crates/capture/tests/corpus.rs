@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rpmacct_capture::{Savefile, SavefileError};
@@ -14,16 +15,10 @@ use rpmacct_packet::Packet;
 type Aggregate = (&'static str, fn(&Packet<'_>) -> String);
 
 const AGGREGATES: &[Aggregate] = &[
-    ("A1", |p| format!("{},{}", p.src_ip(), p.dst_ip())),
+    ("A1", hosts),
     ("A2", |p| {
         let (src_port, dst_port) = p.ports().unwrap_or_default();
-        format!(
-            "{},{},{src_port},{dst_port},{},{}",
-            p.src_ip(),
-            p.dst_ip(),
-            protocol_name(p.proto()),
-            p.tos()
-        )
+        format!("{},{src_port},{dst_port},{},{}", hosts(p), protocol_name(p.proto()), p.tos())
     }),
     ("A3", |p| {
         let (src, dst) = (p.src_mac().unwrap_or_default(), p.dst_mac().unwrap_or_default());
@@ -33,9 +28,14 @@ const AGGREGATES: &[Aggregate] = &[
     ("A4", |p| protocol_name(p.proto())),
     ("A7", |p| {
         let (top, bottom) = (p.mpls().top().unwrap_or_default(), p.mpls().bottom().unwrap_or_default());
-        format!("{},{},{top},{bottom},{}", p.src_ip(), p.dst_ip(), p.mpls().len())
+        format!("{},{top},{bottom},{}", hosts(p), p.mpls().len())
     }),
 ];
+
+fn hosts(p: &Packet<'_>) -> String {
+    let text = |ip: Option<IpAddr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+    format!("{},{}", text(p.src_ip()), text(p.dst_ip()))
+}
 
 /// A capture whose account differs from the peer's, reviewed with tshark.
 struct Difference {

@@ -77,7 +77,7 @@ impl Report {
         for reason in Reason::ALL {
             let count = frames.undecodable[reason.index()];
             if count > 0 {
-                balance = balance.part(format!("undecodable ({})", reason.name()), count);
+                balance = balance.part(format!("undecodable ({}: {reason})", reason.class()), count);
             }
         }
         balance.part("accounted", frames.accounted)

@@ -31,39 +31,54 @@ pub(crate) mod etype {
 /// It is kept as references: a tag or a label is read when it is asked for. (Tags that were read here, in an
 /// array of small fields, made decoding take twice as long: the processor waits when narrow writes are read
 /// back wide.)
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Encapsulation<'a> {
     /// The outermost tag and the one within it.
     pub(crate) vlans: [Option<&'a RawTag>; 2],
+    /// The outermost stack.
     pub(crate) mpls: MplsStack<'a>,
 }
 
-impl<'a> Encapsulation<'a> {
-    /// Follows the headers from `etype`, which announces the first octet of `rest`, to IP. Gives also the
-    /// EtherType of the IP version, and what was captured from the IP header on.
+/// The way from the link header to the IP header.
+pub(crate) struct Walk<'a> {
+    pub(crate) found: Encapsulation<'a>,
+    /// What announces the first octet of `rest`.
+    pub(crate) etype: u16,
+    /// What was captured from there on.
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Walk<'a> {
     #[inline]
-    pub(crate) fn walk(mut etype: u16, mut rest: &'a [u8]) -> Result<(Self, u16, &'a [u8]), Skip> {
-        let mut vlans = [None; 2];
-        let mut mpls = MplsStack::default();
+    pub(crate) fn new(etype: u16, rest: &'a [u8]) -> Self {
+        Self { found: Encapsulation::default(), etype, rest }
+    }
+
+    /// Follows the headers to IP, of which `etype` then gives the version. Where it fails, `etype` is that of
+    /// the header where it failed.
+    #[inline]
+    pub(crate) fn find_ip(&mut self) -> Result<(), Skip> {
         for _ in 0..=MAX_ENCAPSULATIONS {
-            (etype, rest) = match etype {
-                etype::IPV4 | etype::IPV6 => return Ok((Self { vlans, mpls }, etype, rest)),
+            match self.etype {
+                etype::IPV4 | etype::IPV6 => return Ok(()),
                 etype::VLAN | etype::QINQ | etype::OLD_QINQ => {
-                    let (tag, etype, rest) = vlan::split(rest).ok_or(CUT)?;
-                    if let Some(free) = vlans.iter_mut().find(|tag| tag.is_none()) {
+                    let (tag, etype, rest) = vlan::split(self.rest).ok_or(CUT)?;
+                    if let Some(free) = self.found.vlans.iter_mut().find(|tag| tag.is_none()) {
                         *free = Some(tag);
                     }
-                    (etype, rest)
+                    (self.etype, self.rest) = (etype, rest);
                 }
                 etype::MPLS | etype::MPLS_MULTICAST => {
-                    let (stack, rest) = MplsStack::split(rest).map_err(Skip::Undecodable)?;
-                    mpls = stack;
-                    (labelled(stack, rest)?, rest)
+                    let (stack, rest) = MplsStack::split(self.rest).map_err(Skip::Undecodable)?;
+                    if self.found.mpls.is_empty() {
+                        self.found.mpls = stack;
+                    }
+                    (self.etype, self.rest) = (labelled(stack, rest)?, rest);
                 }
-                etype::PPPOE_SESSION => pppoe(rest)?,
-                ..=etype::MAX_LENGTH => llc(rest)?,
+                etype::PPPOE_SESSION => (self.etype, self.rest) = pppoe(self.rest)?,
+                ..=etype::MAX_LENGTH => (self.etype, self.rest) = llc(self.rest)?,
                 _ => return Err(Skip::NotIp),
-            };
+            }
         }
         Err(Skip::Undecodable(Reason::LinkDepth))
     }
@@ -137,9 +152,11 @@ mod tests {
     /// layer and the outer and inner VLAN.
     fn walk(bytes: &str) -> Result<(u16, Option<u16>, Option<u16>), Skip> {
         let bytes = hex(bytes);
-        let (found, etype, _) = Encapsulation::walk(u16::from_be_bytes([bytes[0], bytes[1]]), &bytes[2..])?;
-        let [outer, inner] = found.vlans.map(|tag| tag.copied().and_then(VlanTag::read).map(|tag| tag.id));
-        Ok((etype, outer, inner))
+        let mut walk = Walk::new(u16::from_be_bytes([bytes[0], bytes[1]]), &bytes[2..]);
+        walk.find_ip()?;
+        let [outer, inner] =
+            walk.found.vlans.map(|tag| tag.copied().and_then(VlanTag::read).map(|tag| tag.id));
+        Ok((walk.etype, outer, inner))
     }
 
     #[test]

@@ -24,14 +24,20 @@ pub mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     /// ICMP of IPv4.
     pub const ICMP: u8 = 1;
+    /// IPv4 in IP (RFC 2003, RFC 2473).
+    pub const IPV4: u8 = 4;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// IPv6 in IP (RFC 4213, RFC 2473).
+    pub const IPV6: u8 = 41;
     /// IPv6 routing header.
     pub const ROUTING: u8 = 43;
     /// IPv6 fragment header.
     pub const FRAGMENT: u8 = 44;
+    /// Generic routing encapsulation (RFC 2784).
+    pub const GRE: u8 = 47;
     /// Authentication header (RFC 4302).
     pub const AH: u8 = 51;
     /// ICMP of IPv6.
@@ -40,6 +46,14 @@ pub mod protocol {
     pub const NO_NEXT: u8 = 59;
     /// IPv6 destination options.
     pub const DESTINATION: u8 = 60;
+    /// Ethernet in IP (RFC 3378).
+    pub const ETHERIP: u8 = 97;
+    /// Layer two tunnelling, version 3 (RFC 3931).
+    pub const L2TP: u8 = 115;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+    /// MPLS in IP (RFC 4023).
+    pub const MPLS: u8 = 137;
 }
 
 /// What one part of a fragmented packet says about the whole.
@@ -68,6 +82,8 @@ type FragmentHeader = [u8; FragmentPacket::minimum_packet_size()];
 pub(crate) enum Header<'a> {
     V4(&'a [u8; IPV4_LEN]),
     V6(&'a [u8; IPV6_LEN]),
+    /// No IP: the EtherType of what there is instead.
+    Other(u16),
 }
 
 /// A checked IP packet.
@@ -140,12 +156,19 @@ impl<'a> Ip<'a> {
         Ok(Self { header: Header::V6(header), len, proto, fragment_header, captured, transport })
     }
 
+    /// A stand-in for what is not IP: `payload` of the type `etype`, of which the frame had `len` bytes.
+    pub(crate) fn other(etype: u16, payload: &'a [u8], len: u32) -> Self {
+        let header = Header::Other(etype);
+        Self { header, len, proto: 0, fragment_header: None, captured: payload, transport: None }
+    }
+
     /// `None` when the packet is whole.
     #[inline]
     pub(crate) fn fragment(&self) -> Option<Fragment> {
         match self.header {
             Header::V4(header) => Fragment::read_v4(header),
             Header::V6(_) => Fragment::read_v6(*self.fragment_header?),
+            Header::Other(_) => None,
         }
     }
 

@@ -23,7 +23,7 @@
 //!     0x14, 0xe9, 0, 53, 0, 8, 0, 0, // UDP: from 5353 to 53
 //! ];
 //! let packet = Packet::decode(LinkType::ETHERNET, &frame, 42).unwrap();
-//! assert_eq!(packet.src_ip().to_string(), "10.0.0.1");
+//! assert_eq!(packet.src_ip().unwrap().to_string(), "10.0.0.1");
 //! assert_eq!(packet.ports(), Some((5353, 53)));
 //! assert_eq!(packet.ip_len(), 28);
 //! assert_eq!(packet.src_mac().unwrap().to_string(), "02:00:00:00:00:0a");
@@ -33,13 +33,17 @@
 
 mod encapsulation;
 mod ip;
+mod layer;
 mod link;
 mod mac;
 mod mpls;
 mod packet;
+mod pseudowire;
 mod skip;
+mod span;
 mod time;
 mod transport;
+mod tunnel;
 mod vlan;
 
 /// How deep chains of headers are followed.
@@ -49,15 +53,18 @@ pub mod limits {
     pub use crate::encapsulation::MAX_ENCAPSULATIONS;
     pub use crate::ip::MAX_EXTENSION_HEADERS;
     pub use crate::mpls::MAX_LABELS;
+    pub use crate::tunnel::MAX_TUNNELS;
 }
 
 pub use ip::{Fragment, protocol};
+pub use layer::Layer;
 pub use link::LinkType;
 pub use mac::{MacAddr, ParseMacError};
 pub use mpls::MplsStack;
 pub use packet::Packet;
-pub use skip::{Reason, Skip};
+pub use skip::{Class, Reason, Skip};
 pub use time::Timestamp;
+pub use tunnel::{ParseTunnelError, Tunnel, TunnelKind, TunnelRule};
 pub use vlan::VlanTag;
 
 /// The packets that the tests of this crate read.

@@ -50,6 +50,11 @@ impl<'a> MplsStack<'a> {
         self.entries.last().copied().map(label)
     }
 
+    /// The stack as it came, unless there is none.
+    pub(crate) fn octets(&self) -> Option<&'a [u8]> {
+        if self.is_empty() { None } else { Some(self.entries.as_flattened()) }
+    }
+
     /// The labels from top to bottom, 20 bits each.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = u32> + DoubleEndedIterator + use<'a> {
         self.entries.iter().copied().map(label)

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::encapsulation::{Encapsulation, etype};
+use crate::encapsulation::{Encapsulation, Walk, etype};
 use crate::ip::{Fragment, Header, Ip};
 use crate::link::{Framing, LinkType};
 use crate::mac::MacAddr;
 use crate::mpls::MplsStack;
 use crate::skip::{Reason, Skip};
+use crate::span::Span;
 use crate::transport;
 use crate::vlan::VlanTag;
 
@@ -17,6 +18,8 @@ use crate::vlan::VlanTag;
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
     framing: Framing,
+    /// What the frame had on the wire behind its captured end, in bytes.
+    behind: u32,
     frame: &'a [u8],
     outer: Encapsulation<'a>,
     ip: Ip<'a>,
@@ -31,12 +34,68 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn decode(link: LinkType, data: &'a [u8], wire_len: u32) -> Result<Self, Skip> {
         let framing = link.framing().ok_or(Skip::Undecodable(Reason::LinkType))?;
-        let (etype, rest) = framing.split(data)?;
-        let (outer, etype, network) = Encapsulation::walk(etype, rest)?;
-        let behind_capture = wire_len.saturating_sub(data.len() as u32);
-        let on_wire = (network.len() as u32).saturating_add(behind_capture);
-        let ip = Ip::decode(etype, network, on_wire).map_err(Skip::Undecodable)?;
-        Ok(Self { framing, frame: data, outer, ip })
+        Self::framed(framing, data, wire_len.saturating_sub(data.len() as u32))
+    }
+
+    /// As [`decode`](Self::decode), but a frame that carries no IP is a packet too: one without addresses,
+    /// whose [`etype`](Self::etype) is the type or, with an LLC header, the length that the frame gives, and
+    /// whose [length](Self::ip_len) is what the frame had behind its link header.
+    pub fn decode_any(link: LinkType, data: &'a [u8], wire_len: u32) -> Result<Self, Reason> {
+        match Self::decode(link, data, wire_len) {
+            Ok(packet) => Ok(packet),
+            Err(Skip::Undecodable(reason)) => Err(reason),
+            Err(Skip::NotIp) => Ok(Self::other(link, data, wire_len)),
+        }
+    }
+
+    /// A frame in which no IP was found.
+    fn other(link: LinkType, data: &'a [u8], wire_len: u32) -> Self {
+        let framing = link.framing().unwrap_or(Framing::Raw);
+        let behind = wire_len.saturating_sub(data.len() as u32);
+        let (etype, rest) = framing.split(data).unwrap_or((0, data));
+        let mut walk = Walk::new(etype, rest);
+        // It ends as it did when IP was looked for; how far it came is what is wanted here.
+        let _ = walk.find_ip();
+        let ip = Ip::other(walk.etype, walk.rest, (rest.len() as u32).saturating_add(behind));
+        Self { framing, behind, frame: data, outer: walk.found, ip }
+    }
+
+    /// The packet in `frame`, which had `behind` more bytes on the wire.
+    #[inline]
+    pub(crate) fn framed(framing: Framing, frame: &'a [u8], behind: u32) -> Result<Self, Skip> {
+        match framing.split(frame) {
+            Ok((etype, rest)) => Self::typed(framing, frame, behind, etype, rest),
+            Err(skip) => Err(blame(skip, behind)),
+        }
+    }
+
+    /// The packet at the end of `frame` that `etype` announces and `rest` holds.
+    #[inline]
+    pub(crate) fn typed(
+        framing: Framing,
+        frame: &'a [u8],
+        behind: u32,
+        etype: u16,
+        rest: &'a [u8],
+    ) -> Result<Self, Skip> {
+        let mut walk = Walk::new(etype, rest);
+        if let Err(skip) = walk.find_ip() {
+            return Err(blame(skip, behind));
+        }
+        let on_wire = (walk.rest.len() as u32).saturating_add(behind);
+        match Ip::decode(walk.etype, walk.rest, on_wire) {
+            Ok(ip) => Ok(Self { framing, behind, frame, outer: walk.found, ip }),
+            Err(reason) => Err(blame(Skip::Undecodable(reason), behind)),
+        }
+    }
+
+    /// What the IP packet carries behind its headers, as far as it was captured and as long as it was on the
+    /// wire. `None` as [`transport`](Self::transport).
+    pub(crate) fn payload(&self) -> Option<Span<'a>> {
+        let transport = self.ip.transport?;
+        let headers = (self.ip.captured.len() - transport.len()) as u32;
+        let on_wire = (self.ip.captured.len() as u32).saturating_add(self.behind);
+        Some(Span::new(transport, self.ip.len.min(on_wire).saturating_sub(headers)))
     }
 
     /// The whole frame as captured.
@@ -45,7 +104,14 @@ impl<'a> Packet<'a> {
         self.frame
     }
 
-    /// What was captured of the IP packet: header and payload, without padding of the frame behind them.
+    /// Whether this is an IP packet: not so only for what [`decode_any`](Self::decode_any) gives.
+    #[inline]
+    pub fn is_ip(&self) -> bool {
+        !matches!(self.ip.header, Header::Other(_))
+    }
+
+    /// What was captured of the IP packet: header and payload, without padding of the frame behind them. What
+    /// follows the EtherType if it is not IP.
     #[inline]
     pub fn network(&self) -> &'a [u8] {
         self.ip.captured
@@ -63,6 +129,19 @@ impl<'a> Packet<'a> {
         self.framing.dst_mac(self.frame)
     }
 
+    /// The frame from the link header on, if the link type has one.
+    pub(crate) fn link_frame(&self) -> Option<&'a [u8]> {
+        match self.framing {
+            Framing::Raw | Framing::RawIpv4 | Framing::RawIpv6 => None,
+            _ => Some(self.frame),
+        }
+    }
+
+    /// The outermost VLAN tag as it came.
+    pub(crate) fn raw_vlan(&self) -> Option<&'a [u8]> {
+        self.outer.vlans[0].map(<[u8; 4]>::as_slice)
+    }
+
     /// The outermost VLAN tag.
     #[inline]
     pub fn vlan(&self) -> Option<VlanTag> {
@@ -76,12 +155,14 @@ impl<'a> Packet<'a> {
     }
 
     /// The EtherType of the network layer, behind tags, labels and PPPoE: `0x0800` or `0x86dd`. For link
-    /// types without EtherTypes the one that stands for the IP version.
+    /// types without EtherTypes the one that stands for the IP version. If it is not IP, the last EtherType
+    /// (or 802.3 length) that was found.
     #[inline]
     pub fn etype(&self) -> u16 {
         match self.ip.header {
             Header::V4(_) => etype::IPV4,
             Header::V6(_) => etype::IPV6,
+            Header::Other(etype) => etype,
         }
     }
 
@@ -91,39 +172,41 @@ impl<'a> Packet<'a> {
         self.outer.mpls
     }
 
-    /// Whether this is IPv6; otherwise it is IPv4.
+    /// Whether this is IPv6; otherwise it is IPv4, unless it is not [IP](Self::is_ip) at all.
     #[inline]
     pub fn is_ipv6(&self) -> bool {
         matches!(self.ip.header, Header::V6(_))
     }
 
-    /// The sender's address.
+    /// The sender's address. `None` if this is not IP.
     #[inline]
-    pub fn src_ip(&self) -> IpAddr {
+    pub fn src_ip(&self) -> Option<IpAddr> {
         ip_addr(self.src_octets())
     }
 
-    /// The receiver's address.
+    /// The receiver's address. `None` if this is not IP.
     #[inline]
-    pub fn dst_ip(&self) -> IpAddr {
+    pub fn dst_ip(&self) -> Option<IpAddr> {
         ip_addr(self.dst_octets())
     }
 
-    /// The sender's address in 4 or 16 octets, as it came.
+    /// The sender's address in 4 or 16 octets, as it came; none if this is not IP.
     #[inline]
     pub fn src_octets(&self) -> &'a [u8] {
         match self.ip.header {
             Header::V4(header) => &header[12..16],
             Header::V6(header) => &header[8..24],
+            Header::Other(_) => &[],
         }
     }
 
-    /// The receiver's address in 4 or 16 octets, as it came.
+    /// The receiver's address in 4 or 16 octets, as it came; none if this is not IP.
     #[inline]
     pub fn dst_octets(&self) -> &'a [u8] {
         match self.ip.header {
             Header::V4(header) => &header[16..20],
             Header::V6(header) => &header[24..40],
+            Header::Other(_) => &[],
         }
     }
 
@@ -149,6 +232,7 @@ impl<'a> Packet<'a> {
         match self.ip.header {
             Header::V4(header) => header[1],
             Header::V6(header) => (header[0] << 4) | (header[1] >> 4),
+            Header::Other(_) => 0,
         }
     }
 
@@ -156,7 +240,7 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn flow_label(&self) -> Option<u32> {
         match self.ip.header {
-            Header::V4(_) => None,
+            Header::V4(_) | Header::Other(_) => None,
             Header::V6(header) => Some(u32::from_be_bytes([0, header[1] & 0x0f, header[2], header[3]])),
         }
     }
@@ -193,7 +277,7 @@ impl<'a> Packet<'a> {
     /// length would help.
     #[inline]
     pub fn is_cut(&self) -> bool {
-        if self.ip.is_later_fragment() || !self.ip.is_snapped() {
+        if self.behind == 0 || self.ip.is_later_fragment() || !self.ip.is_snapped() {
             return false;
         }
         match self.ip.transport {
@@ -206,9 +290,19 @@ impl<'a> Packet<'a> {
 
 /// The address in 4 or 16 octets.
 #[inline]
-fn ip_addr(octets: &[u8]) -> IpAddr {
-    match <[u8; 16]>::try_from(octets) {
-        Ok(octets) => octets.into(),
-        Err(_) => <[u8; 4]>::try_from(octets).unwrap_or_default().into(),
+fn ip_addr(octets: &[u8]) -> Option<IpAddr> {
+    match *octets {
+        [] => None,
+        [a, b, c, d] => Some([a, b, c, d].into()),
+        _ => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+    }
+}
+
+/// Says of a header that is not complete whether the capture cut it or the frame ends there.
+#[cold]
+pub(crate) fn blame(skip: Skip, behind: u32) -> Skip {
+    match skip {
+        Skip::Undecodable(reason) if behind == 0 => Skip::Undecodable(reason.in_whole_frame()),
+        skip => skip,
     }
 }

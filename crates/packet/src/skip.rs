@@ -23,6 +23,9 @@ impl fmt::Display for Skip {
 impl std::error::Error for Skip {}
 
 /// What makes a frame undecodable; one counter each in the ledger.
+///
+/// Where a header can be incomplete there are two reasons: the capture has less than the frame had, or the
+/// frame itself ends there. For the packet in a tunnel, "link header" is the tunnel's header too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The link type of the frame's interface is not one of
@@ -30,14 +33,26 @@ pub enum Reason {
     LinkType,
     /// The capture ends within a link-layer header, a VLAN tag or a PPPoE header.
     LinkCut,
+    /// The frame ends within a link-layer header, a VLAN tag or a PPPoE header.
+    LinkShort,
+    /// A link-layer header contradicts itself: a length in it is too small for what it must hold.
+    LinkHeader,
     /// More encapsulations than [`MAX_ENCAPSULATIONS`](crate::limits::MAX_ENCAPSULATIONS).
     LinkDepth,
+    /// The payload is encrypted.
+    Encrypted,
+    /// The frame holds several packets; only frames of one are read.
+    Aggregate,
     /// The capture ends before the bottom of the label stack.
     MplsCut,
+    /// The frame ends before the bottom of the label stack.
+    MplsShort,
     /// More labels than [`MAX_LABELS`](crate::limits::MAX_LABELS).
     MplsDepth,
     /// The capture ends within the fixed part of the IP header: 20 bytes of IPv4, 40 bytes of IPv6.
     IpCut,
+    /// The frame ends within the fixed part of the IP header.
+    IpShort,
     /// The version in the IP header is not the one that the layer below announces.
     IpVersion,
     /// The IPv4 header says that it is shorter than 20 bytes.
@@ -46,32 +61,91 @@ pub enum Reason {
     IpLength,
 }
 
+/// Whose fault it is that a frame cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Ours: the capture has less than the frame had. A longer snapshot length helps.
+    Cut,
+    /// The sender's: the frame is wrong, or somebody else's bytes.
+    Malformed,
+    /// Nobody's: it may be right, but it is more than is read here.
+    Unsupported,
+}
+
+impl Class {
+    /// The class's name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Reason {
     /// All reasons, in the order of [`index`](Self::index).
     pub const ALL: &'static [Self] = &[
         Self::LinkType,
         Self::LinkCut,
+        Self::LinkShort,
+        Self::LinkHeader,
         Self::LinkDepth,
+        Self::Encrypted,
+        Self::Aggregate,
         Self::MplsCut,
+        Self::MplsShort,
         Self::MplsDepth,
         Self::IpCut,
+        Self::IpShort,
         Self::IpVersion,
         Self::IpHeaderLength,
         Self::IpLength,
     ];
 
+    const fn row(self) -> (Class, &'static str) {
+        match self {
+            Self::LinkType => (Class::Unsupported, "unsupported link type"),
+            Self::LinkCut => (Class::Cut, "link header cut off"),
+            Self::LinkShort => (Class::Malformed, "frame too short"),
+            Self::LinkHeader => (Class::Malformed, "bad link header"),
+            Self::LinkDepth => (Class::Unsupported, "too many encapsulations"),
+            Self::Encrypted => (Class::Unsupported, "encrypted"),
+            Self::Aggregate => (Class::Unsupported, "several packets in one frame"),
+            Self::MplsCut => (Class::Cut, "label stack cut off"),
+            Self::MplsShort => (Class::Malformed, "label stack without end"),
+            Self::MplsDepth => (Class::Unsupported, "too many labels"),
+            Self::IpCut => (Class::Cut, "IP header cut off"),
+            Self::IpShort => (Class::Malformed, "IP header too short"),
+            Self::IpVersion => (Class::Malformed, "wrong IP version"),
+            Self::IpHeaderLength => (Class::Malformed, "bad IP header length"),
+            Self::IpLength => (Class::Malformed, "bad IP length"),
+        }
+    }
+
     /// The reason's name in the ledger.
     pub const fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Whose fault it is.
+    pub const fn class(self) -> Class {
+        self.row().0
+    }
+
+    /// The reason when the bytes that are missing were not in the frame either.
+    pub(crate) const fn in_whole_frame(self) -> Self {
         match self {
-            Self::LinkType => "unsupported link type",
-            Self::LinkCut => "link header cut off",
-            Self::LinkDepth => "too many encapsulations",
-            Self::MplsCut => "label stack cut off",
-            Self::MplsDepth => "too many labels",
-            Self::IpCut => "IP header cut off",
-            Self::IpVersion => "wrong IP version",
-            Self::IpHeaderLength => "bad IP header length",
-            Self::IpLength => "bad IP length",
+            Self::LinkCut => Self::LinkShort,
+            Self::MplsCut => Self::MplsShort,
+            Self::IpCut => Self::IpShort,
+            other => other,
         }
     }
 
@@ -101,6 +175,10 @@ mod tests {
         }
         // The last variant by its number: fails when one is added and not listed.
         assert_eq!(Reason::ALL.len(), Reason::IpLength as usize + 1);
+        for reason in Reason::ALL {
+            assert_ne!(reason.in_whole_frame().class(), Class::Cut, "{reason}");
+            assert_eq!(reason.in_whole_frame() == *reason, reason.class() != Class::Cut, "{reason}");
+        }
         let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), Reason::ALL.len());
     }

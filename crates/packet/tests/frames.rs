@@ -33,7 +33,7 @@ fn decode(link: LinkType, frame: &[u8]) -> Result<Packet<'_>, Skip> {
 /// Asserts that the frame carries [`UDP4`], whatever is around it.
 #[track_caller]
 fn assert_udp4(packet: &Packet<'_>) {
-    assert_eq!(packet.src_ip().to_string(), "10.1.0.1");
+    assert_eq!(packet.src_ip().unwrap().to_string(), "10.1.0.1");
     assert_eq!(packet.dst_octets(), [10, 9, 9, 9]);
     assert_eq!((packet.etype(), packet.is_ipv6()), (0x0800, false));
     assert_eq!((packet.ip_len(), packet.proto(), packet.tos()), (44, 17, 0xb8));
@@ -45,8 +45,8 @@ fn assert_udp4(packet: &Packet<'_>) {
 
 #[track_caller]
 fn assert_tcp6(packet: &Packet<'_>) {
-    assert_eq!(packet.src_ip().to_string(), "2001:db8::1");
-    assert_eq!(packet.dst_ip().to_string(), "2001:db8::2");
+    assert_eq!(packet.src_ip().unwrap().to_string(), "2001:db8::1");
+    assert_eq!(packet.dst_ip().unwrap().to_string(), "2001:db8::2");
     assert_eq!((packet.etype(), packet.is_ipv6()), (0x86dd, true));
     assert_eq!((packet.ip_len(), packet.proto(), packet.tos()), (60, 6, 0));
     assert_eq!((packet.ports(), packet.tcp_flags()), (Some((1235, 443)), Some(0x02)));
@@ -232,7 +232,7 @@ fn read_all(link: LinkType, frame: &[u8], wire_len: u32) {
     assert_eq!(packet.mpls().is_empty(), packet.mpls().top().is_none());
     assert_eq!(packet.src_mac().is_some() || packet.dst_mac().is_some(), packet.src_mac().is_some());
     // Formatting reads the rest.
-    assert!(!format!("{packet:?} {} {} {:?}", packet.src_ip(), packet.dst_ip(), packet.tos()).is_empty());
+    assert!(!format!("{packet:?} {:?} {:?} {:?}", packet.src_ip(), packet.dst_ip(), packet.tos()).is_empty());
 }
 
 /// Frames whose headers lead deep into the decoder.
