@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use rpmacct_capture::{Filter, Frame};
 use rpmacct_pipe::Writer;
-use rpmacct_primitives::{End, Observation, RecordLayout, Schema};
+use rpmacct_primitives::{End, Observation, RecordLayout, Schema, Words};
 
 use crate::BATCH_AGE;
 use crate::counts::PipelineCounts;
-use crate::repeats::Repeats;
+use crate::repeats::{Repeats, push};
 
 /// Records that are made before they are looked at. Reading what was written just before, in pieces of other
 /// sizes, makes a processor wait for its own stores; some records later it does not.
@@ -25,8 +25,8 @@ pub struct Pipeline {
     /// Sums keys that repeat, where keys do.
     repeats: Option<Repeats>,
     /// Records that were just made; they are summed or pushed together, see [`GROUP`].
-    group: Box<[u8]>,
-    /// Octets of `group` that hold records.
+    group: Words,
+    /// Words of `group` that hold records.
     grouped: usize,
     filtered: u64,
     withheld: u64,
@@ -40,7 +40,7 @@ impl Pipeline {
         Self {
             layout: schema.layout(),
             repeats: (!schema.has_times()).then(|| Repeats::new(schema.layout())),
-            group: vec![0; GROUP * schema.layout().stride()].into_boxed_slice(),
+            group: Words::zeros(GROUP * schema.layout().words()),
             grouped: 0,
             needs_ports: schema.needs().ports,
             schema,
@@ -87,8 +87,8 @@ impl Pipeline {
     #[inline]
     fn record(&mut self, observation: &Observation<'_>, end: End) {
         let Self { layout, schema, group, grouped, writer, .. } = self;
-        let next = *grouped + layout.stride();
-        layout.write(&mut group[*grouped..next], schema, observation, end);
+        let next = *grouped + layout.words();
+        layout.write(group[*grouped..next].as_flattened_mut(), schema, observation, end);
         writer.offer(1);
         *grouped = next;
         if next == group.len() {
@@ -99,13 +99,11 @@ impl Pipeline {
     /// Sums or pushes the records that were just made.
     fn pass_on(&mut self) {
         let Self { layout, writer, repeats, group, grouped, .. } = self;
-        let records = group[..*grouped].chunks_exact(layout.stride());
+        let records = &group[..*grouped];
         *grouped = 0;
         match repeats {
-            Some(repeats) => records.for_each(|record| repeats.add(record, writer)),
-            None => records.for_each(|record| {
-                writer.push_offered(1, |slot| slot.copy_from_slice(record));
-            }),
+            Some(repeats) => repeats.add_all(records, writer),
+            None => records.chunks_exact(layout.words()).for_each(|record| push(record, writer)),
         }
     }
 

@@ -5,73 +5,106 @@
 //! packets stays what it was); those that follow are summed here, and go as one record when the table is
 //! flushed, when another key needs the place, or when the second is over: a record never spans two seconds,
 //! so that sinks may sort records into bins of a second by their time.
+#![allow(
+    clippy::inline_always,
+    reason = "the length of a record has to reach the innermost loops as a constant"
+)]
 
+use rpmacct_packet::Timestamp;
 use rpmacct_pipe::Writer;
-use rpmacct_primitives::RecordLayout;
+use rpmacct_primitives::record::{forget_counters, key_words, packets, set_time, sum, time};
+use rpmacct_primitives::{RecordLayout, Word, Words, are_equal, number};
 
 /// Places in the table. A power of two.
 const PLACES: usize = 8192;
 
 const SECOND: i64 = 1_000_000_000;
 
+/// No second begins here.
+const NEVER: Timestamp = Timestamp::MAX;
+
 /// The keys that came last, with what was summed since.
 pub(crate) struct Repeats {
-    layout: RecordLayout,
-    places: Box<[Place]>,
-    /// A record for each place; it has no packets where only the key is remembered.
-    records: Box<[u8]>,
-    /// The places that may hold packets. Invariant: those whose `listed` is set, each once.
+    /// Words of a record.
+    words: usize,
+    /// A record for each place. It has no packets where only the key is remembered; its time is then the second
+    /// in which the key came.
+    records: Words,
+    /// The places that may hold packets. Invariant: all that do are among them.
     listed: Vec<u32>,
-}
-
-#[derive(Clone)]
-struct Place {
-    /// The second, in nanoseconds, that the record belongs to.
-    second: i64,
-    listed: bool,
+    /// Where the second begins that all packets held are of.
+    second: Timestamp,
 }
 
 impl Repeats {
     pub(crate) fn new(layout: RecordLayout) -> Self {
-        Self {
-            layout,
-            places: vec![Place { second: i64::MAX, listed: false }; PLACES].into_boxed_slice(),
-            records: vec![0; PLACES * layout.stride()].into_boxed_slice(),
-            listed: Vec::with_capacity(PLACES),
+        let words = layout.words();
+        let mut records = Words::zeros(PLACES * words);
+        records.chunks_exact_mut(words).for_each(|record| remember(record, NEVER));
+        Self { words, records, listed: Vec::with_capacity(PLACES), second: NEVER }
+    }
+
+    /// Adds records that have been offered to the pipe, one after the other. They are summed here or pushed.
+    pub(crate) fn add_all(&mut self, new: &[Word], writer: &mut Writer) {
+        // The same code for the lengths that most people sum by (an address, a pair of hosts, with ports and
+        // protocol), so that it is compiled for them without loops.
+        match self.words {
+            6 => self.add_words(6, new, writer),
+            8 => self.add_words(8, new, writer),
+            words => self.add_words(words, new, writer),
         }
     }
 
-    /// Adds a record that has been offered to the pipe. It is summed here or pushed.
-    #[inline]
-    pub(crate) fn add(&mut self, new: &[u8], writer: &mut Writer) {
-        let layout = self.layout;
-        let number = hash(layout.key_words(new)) as usize % PLACES;
-        let time = layout.time(new).as_nanos();
-        let record = &mut self.records[number * layout.stride()..][..layout.stride()];
-        let place = &mut self.places[number];
-        let same_second = (0..SECOND).contains(&time.wrapping_sub(place.second));
-        let repeats = same_second && layout.key_words(record).eq(layout.key_words(new));
-        if repeats && layout.sum(record, new) {
-            if !place.listed {
-                place.listed = true;
-                self.listed.push(number as u32);
+    #[inline(always)]
+    fn add_words(&mut self, words: usize, new: &[Word], writer: &mut Writer) {
+        for new in new.chunks_exact(words) {
+            self.add(words, new, writer);
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, words: usize, new: &[Word], writer: &mut Writer) {
+        let since = time(new).as_nanos().wrapping_sub(self.second.as_nanos());
+        if !(0..SECOND).contains(&since) {
+            self.begin_second(time(new), writer);
+        }
+        let place = hash(key_words(new)) as usize % PLACES;
+        let record = &mut self.records[place * words..][..words];
+        let held = packets(record);
+        let repeats =
+            are_equal(key_words(record), key_words(new)) && (held > 0 || time(record) == self.second);
+        if repeats && sum(record, new) {
+            if held == 0 {
+                self.listed.push(place as u32);
+                if self.listed.len() == PLACES {
+                    self.flush(writer);
+                }
             }
             return;
         }
-        push_held(layout, record, writer);
-        writer.push_offered(layout.packets(new).into(), |to| to.copy_from_slice(new));
-        place.second = time.saturating_sub(time.rem_euclid(SECOND));
+        if held > 0 {
+            push(record, writer);
+        }
+        push(new, writer);
         record.copy_from_slice(new);
-        layout.forget_counters(record);
+        remember(record, self.second);
+    }
+
+    #[cold]
+    fn begin_second(&mut self, time: Timestamp, writer: &mut Writer) {
+        self.flush(writer);
+        self.second = Timestamp::from_secs_nanos(time.secs(), 0);
     }
 
     /// Pushes everything that was summed.
     pub(crate) fn flush(&mut self, writer: &mut Writer) {
-        for number in self.listed.drain(..) {
-            let number = number as usize;
-            self.places[number].listed = false;
-            let record = &mut self.records[number * self.layout.stride()..][..self.layout.stride()];
-            push_held(self.layout, record, writer);
+        for place in self.listed.drain(..) {
+            let record = &mut self.records[place as usize * self.words..][..self.words];
+            // It may have been pushed since, and be listed twice.
+            if packets(record) > 0 {
+                push(record, writer);
+                remember(record, self.second);
+            }
         }
     }
 
@@ -81,22 +114,25 @@ impl Repeats {
     }
 }
 
-/// Pushes what was summed in a place, if anything was.
-#[inline]
-fn push_held(layout: RecordLayout, record: &mut [u8], writer: &mut Writer) {
-    let packets = layout.packets(record);
-    if packets > 0 {
-        writer.push_offered(packets.into(), |to| to.copy_from_slice(record));
-        layout.forget_counters(record);
-    }
+/// Pushes a record whose packets have been offered.
+#[inline(always)]
+pub(crate) fn push(record: &[Word], writer: &mut Writer) {
+    writer.push_offered(packets(record), |to| to.copy_from_slice(record.as_flattened()));
+}
+
+/// Leaves only the key of a record, which came in the given second.
+#[inline(always)]
+fn remember(record: &mut [Word], second: Timestamp) {
+    forget_counters(record);
+    set_time(record, second);
 }
 
 /// Mixes a key. Keys that collide only cost a place in the table, so it need not be more than fast.
-#[inline]
-fn hash(words: impl Iterator<Item = u64>) -> u32 {
+#[inline(always)]
+fn hash(key: &[Word]) -> u32 {
     const MIX: u128 = 0x9e37_79b9_7f4a_7c15;
-    let hash = words.fold(0u64, |hash, word| {
-        let product = u128::from(hash.rotate_left(23) ^ word) * MIX;
+    let hash = key.iter().fold(0u64, |hash, word| {
+        let product = u128::from(hash.rotate_left(23) ^ number(*word)) * MIX;
         (product >> 64) as u64 ^ product as u64
     });
     hash as u32
@@ -104,7 +140,6 @@ fn hash(words: impl Iterator<Item = u64>) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use rpmacct_packet::Timestamp;
     use rpmacct_pipe::{Options, Overflow, pipe};
     use rpmacct_primitives::{Counters, Record};
 
@@ -112,11 +147,11 @@ mod tests {
 
     const LAYOUT: RecordLayout = RecordLayout::new(8);
 
-    fn record(key: u64, nanos: i64) -> Vec<u8> {
-        let mut slot = vec![0; LAYOUT.stride()];
+    fn record(key: u64, nanos: i64) -> Vec<Word> {
+        let mut slot = vec![[0; 8]; LAYOUT.words()];
         let counters = Counters { packets: 1, bytes: 100, flows: 0, tcp_flags: key as u8 };
         let time = Timestamp::from_nanos(nanos);
-        LAYOUT.put(&mut slot, &Record { key: &key.to_be_bytes(), time, counters });
+        LAYOUT.put(slot.as_flattened_mut(), &Record { key: &key.to_be_bytes(), time, counters });
         slot
     }
 
@@ -133,7 +168,7 @@ mod tests {
         let mut packets = 0;
         for (key, nanos) in input {
             writer.offer(1);
-            repeats.add(&record(key, nanos), &mut writer);
+            repeats.add_all(&record(key, nanos), &mut writer);
             packets += 1;
         }
         repeats.flush(&mut writer);
@@ -141,7 +176,8 @@ mod tests {
         writer.publish();
         let mut rows = Vec::new();
         while let Some(batch) = reader.next() {
-            rows.extend(batch.records().chunks_exact(LAYOUT.stride()).map(|slot| {
+            let records = batch.records().as_chunks().0;
+            rows.extend(records.chunks_exact(LAYOUT.words()).map(|slot| {
                 let Record { key, time, counters } = LAYOUT.read(slot);
                 assert_eq!(counters.bytes, 100 * counters.packets);
                 (u64::from_be_bytes(key.try_into().unwrap()), counters.packets, time.as_nanos())

@@ -215,6 +215,11 @@ impl<P: Purge> Purger<P> {
 
 impl<P: Purge> Sink for Purger<P> {
     fn absorb(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+        if self.tables.len() + batch.len() < self.limit && self.tables.add_batch(batch) {
+            self.tallies.in_table.add(batch.packets());
+            self.latest = self.latest.max(batch.iter().map(|record| record.time).max());
+            return Ok(());
+        }
         let mut result = Ok(());
         for record in batch.iter() {
             self.tables.add(&record, batch.arrival());
@@ -304,6 +309,16 @@ impl Tables {
         }
         self.current.packets += record.counters.packets;
         self.current.sums.add(record.key, record.counters);
+    }
+
+    /// Adds a batch at once, if it is of one bin: without bins it is. Returns whether it did.
+    fn add_batch(&mut self, batch: &Batch<'_>) -> bool {
+        if self.bins.is_some() {
+            return false;
+        }
+        self.current.packets += batch.packets();
+        self.current.sums.add_batch(batch);
+        true
     }
 
     /// Makes the bin of a time the current one.

@@ -1,28 +1,48 @@
 //! The summing table: keys with their counters, in the order of their first record.
 //!
-//! Entries lie in chunks of 64 KiB, one after the other; an index finds the entry of a key by its hash.
+//! Entries lie in chunks of up to 64 KiB, one after the other; an index finds the entry of a key by its hash.
 //!
 //! ```text
-//! entry:  packets u64 │ bytes u64 │ flows u64 │ tcp_flags u8 │ key │ padding to 8
+//! entry:  packets │ bytes │ flows: bits 0 to 55, TCP flags: 56 to 63 │ key, zeros behind it
 //! index:  (hash u32, number of the entry u32)
 //! ```
-//! Chunks never move and the index holds the hashes, so growing touches neither keys nor counters. A
-//! snapshot shares the chunks; one that is written to afterwards is copied first. So a query costs the
-//! writer one copy of the chunks that it touches, and never a pause for the whole table.
+//! An entry is whole words of eight octets; that of a pair of hosts is one cache line. Chunks never move and
+//! the index holds the hashes, so growing touches neither keys nor counters. A snapshot shares the chunks; one
+//! that is written to afterwards is copied first. So a query costs the writer one copy of the chunks that it
+//! touches, and never a pause for the whole table.
+//!
+//! A large table is bound by memory: a key costs a miss of the cache in the index, and one in the entries.
+//! [`SumTable::add_batch`] therefore looks at the index for a group of records first, then at their entries,
+//! and only then adds: the processor waits for many of them at once, not for one after the other.
+#![allow(
+    clippy::inline_always,
+    reason = "the length of an entry has to reach the innermost loops as a constant"
+)]
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use rpmacct_primitives::Counters;
-use std::hash::BuildHasher;
+use rpmacct_primitives::record::{counters, key_words};
+use rpmacct_primitives::{Counters, Word, Words, are_equal, number, word};
 
+use crate::Batch;
+
+/// Places of the words of an entry.
 const PACKETS: usize = 0;
-const BYTES: usize = 8;
-const FLOWS: usize = 16;
-const TCP_FLAGS: usize = 24;
-const KEY: usize = 25;
-const CHUNK: usize = 64 * 1024;
+const BYTES: usize = 1;
+const FLOWS: usize = 2;
+const KEY: usize = 3;
+
+/// Where the TCP flags begin in the word of the flows.
+const TCP_FLAGS: u32 = 56;
+
+/// The most words of a chunk; a table of one entry takes one chunk.
+const CHUNK: usize = 64 * 1024 / size_of::<Word>();
+
+/// Records that are looked up together.
+const GROUP: usize = 32;
 
 /// Sums counters by key.
 #[derive(Debug)]
@@ -39,9 +59,30 @@ pub struct SumTable {
 /// Where things lie, for keys of one length.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
+    /// Octets of a key.
     key_len: usize,
-    stride: usize,
-    entries_per_chunk: usize,
+    /// Words of an entry.
+    words: usize,
+    /// Entries of a chunk, as a power of two.
+    chunk_bits: u32,
+}
+
+impl Shape {
+    fn new(key_len: usize) -> Self {
+        let words = KEY + key_len.div_ceil(size_of::<Word>());
+        Self { key_len, words, chunk_bits: (CHUNK / words).max(1).ilog2() }
+    }
+
+    /// The chunk of an entry, and where the entry begins in it.
+    #[inline]
+    fn place(self, entry: usize) -> (usize, usize) {
+        (entry >> self.chunk_bits, (entry & ((1 << self.chunk_bits) - 1)) * self.words)
+    }
+
+    /// Words of a chunk.
+    fn chunk_words(self) -> usize {
+        self.words << self.chunk_bits
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +98,7 @@ impl Slot {
     }
 }
 
+#[inline]
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -64,35 +106,40 @@ fn spread(hash: u32) -> u64 {
 #[derive(Debug)]
 enum Chunk {
     /// Nobody else reads it.
-    Own(Box<[u8]>),
+    Own(Words),
     /// A snapshot reads it, or did.
-    Shared(Arc<Box<[u8]>>),
+    Shared(Arc<Words>),
 }
 
 impl Chunk {
-    fn bytes(&self) -> &[u8] {
+    #[inline]
+    fn words(&self) -> &[Word] {
         match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Own(words) => words,
+            Self::Shared(words) => words,
         }
     }
 
-    /// The bytes to write to: a chunk that a snapshot still reads is copied first.
+    /// The words to write to: a chunk that a snapshot still reads is copied first.
     #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
+    fn words_mut(&mut self) -> &mut [Word] {
         if let Self::Shared(shared) = self {
-            let shared = std::mem::take(shared);
-            *self = Self::Own(Arc::try_unwrap(shared).unwrap_or_else(|shared| Box::clone(&shared)));
+            *self = Self::Own(Self::own(shared));
         }
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Own(words) => words,
             Self::Shared(_) => &mut [],
         }
     }
 
-    fn share(&mut self) -> Arc<Box<[u8]>> {
-        if let Self::Own(bytes) = self {
-            *self = Self::Shared(Arc::new(std::mem::take(bytes)));
+    #[cold]
+    fn own(shared: &mut Arc<Words>) -> Words {
+        Arc::try_unwrap(std::mem::take(shared)).unwrap_or_else(|shared| Words::clone(&shared))
+    }
+
+    fn share(&mut self) -> Arc<Words> {
+        if let Self::Own(words) = self {
+            *self = Self::Shared(Arc::new(std::mem::take(words)));
         }
         match self {
             Self::Shared(shared) => Arc::clone(shared),
@@ -104,43 +151,65 @@ impl Chunk {
 impl SumTable {
     /// An empty table for keys of `key_len` octets.
     pub fn new(key_len: usize) -> Self {
-        let stride = (KEY + key_len).next_multiple_of(8);
-        let shape = Shape { key_len, stride, entries_per_chunk: (CHUNK / stride).max(1) };
+        let shape = Shape::new(key_len);
         Self { shape, chunks: Vec::new(), index: HashTable::new(), hasher: RandomState::default(), len: 0 }
     }
 
+    /// Adds the counters of all records of a batch.
+    pub fn add_batch(&mut self, batch: &Batch<'_>) {
+        for group in batch.groups(GROUP) {
+            // The same code for the lengths that most people sum by (an address, a pair of hosts, with ports
+            // and protocol), so that it is compiled for them without loops.
+            match self.shape.words {
+                6 => self.add_group(6, group),
+                8 => self.add_group(8, group),
+                words => self.add_group(words, group),
+            }
+        }
+    }
+
+    /// Adds the records of a group, which are at most [`GROUP`].
+    #[inline(always)]
+    fn add_group(&mut self, words: usize, group: &[Word]) {
+        let mut hashes = [0; GROUP];
+        let mut entries = [None; GROUP];
+        let records = || group.chunks_exact(words);
+        for (record, (hash, entry)) in records().zip(hashes.iter_mut().zip(&mut entries)) {
+            *hash = self.hash(key_words(record).iter().copied());
+            *entry =
+                self.index.find(spread(*hash), |slot| slot.hash == *hash).map(|slot| slot.entry as usize);
+        }
+        // Those of other keys that have the same hash are left to `find`.
+        for (record, entry) in records().zip(&mut entries) {
+            *entry = entry.filter(|entry| are_equal(self.key(words, *entry), key_words(record)));
+        }
+        for (record, (hash, entry)) in records().zip(hashes.iter().zip(entries)) {
+            let entry =
+                entry.unwrap_or_else(|| self.find_or_insert(*hash, key_words(record).iter().copied()));
+            self.add_to(words, entry, counters(record));
+        }
+    }
+
     /// Adds counters to the entry of a key, which is made if there is none.
-    #[inline]
     pub fn add(&mut self, key: &[u8], counters: Counters) {
-        let hash = self.hash(key);
-        let entry = match self.find(hash, key) {
-            Some(entry) => entry,
-            None => self.insert(hash, key),
-        };
-        let Shape { stride, entries_per_chunk, .. } = self.shape;
-        let at = entry % entries_per_chunk * stride;
-        let bytes = &mut self.chunks[entry / entries_per_chunk].bytes_mut()[at..at + stride];
-        let mut sum = read_counters(bytes);
-        sum.add(counters);
-        write_counters(bytes, sum);
+        let key = words_of(key);
+        let entry = self.find_or_insert(self.hash(key.clone()), key);
+        self.add_to(self.shape.words, entry, counters);
     }
 
     /// The counters of a key.
     pub fn get(&self, key: &[u8]) -> Option<Counters> {
-        let entry = self.find(self.hash(key), key)?;
-        let counters = read_counters(self.entry(entry));
+        let counters = read_counters(self.entry(self.shape.words, self.find_octets(key)?));
         is_live(&counters).then_some(counters)
     }
 
     /// Sets the counters of a key to zero and returns what they were. The entry is shown again when it
     /// counts something.
     pub fn reset(&mut self, key: &[u8]) -> Option<Counters> {
-        let entry = self.find(self.hash(key), key)?;
-        let Shape { stride, entries_per_chunk, .. } = self.shape;
-        let at = entry % entries_per_chunk * stride;
-        let bytes = &mut self.chunks[entry / entries_per_chunk].bytes_mut()[at..at + stride];
-        let counters = read_counters(bytes);
-        write_counters(bytes, Counters::default());
+        let entry = self.find_octets(key)?;
+        let entry = self.entry_mut(self.shape.words, entry);
+        let counters = read_counters(entry);
+        write_counters(entry, Counters::default());
         is_live(&counters).then_some(counters)
     }
 
@@ -156,7 +225,7 @@ impl SumTable {
 
     /// Bytes that the table holds.
     pub fn memory(&self) -> usize {
-        self.chunks.len() * self.chunk_size() + self.index.allocation_size()
+        self.chunks.len() * self.shape.chunk_words() * size_of::<Word>() + self.index.allocation_size()
     }
 
     /// Forgets all entries and gives their memory back.
@@ -184,48 +253,68 @@ impl SumTable {
 
     /// The entries, in the order in which their keys first came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Counters)> {
-        entries(self.shape, self.chunks.iter().map(Chunk::bytes), self.len)
-    }
-
-    fn chunk_size(&self) -> usize {
-        self.shape.entries_per_chunk * self.shape.stride
+        entries(self.shape, self.chunks.iter().map(Chunk::words), self.len)
     }
 
     #[inline]
-    fn hash(&self, key: &[u8]) -> u32 {
-        let hash = self.hasher.hash_one(key);
+    fn hash(&self, key: impl Iterator<Item = Word>) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        key.for_each(|word| hasher.write_u64(number(word)));
+        let hash = hasher.finish();
         (hash ^ hash >> 32) as u32
     }
 
-    #[inline]
-    fn find(&self, hash: u32, key: &[u8]) -> Option<usize> {
-        let is_it = |slot: &Slot| slot.hash == hash && self.key(slot.entry as usize) == key;
-        self.index.find(spread(hash), is_it).map(|slot| slot.entry as usize)
+    fn find_octets(&self, key: &[u8]) -> Option<usize> {
+        let key = words_of(key);
+        self.find(self.hash(key.clone()), &key)
     }
 
-    fn insert(&mut self, hash: u32, key: &[u8]) -> usize {
-        let Shape { stride, entries_per_chunk, key_len } = self.shape;
+    #[inline]
+    fn find(&self, hash: u32, key: &(impl Iterator<Item = Word> + Clone)) -> Option<usize> {
+        let is_key = |entry: u32| self.key(self.shape.words, entry as usize).iter().copied().eq(key.clone());
+        let found = self.index.find(spread(hash), |slot| slot.hash == hash && is_key(slot.entry));
+        found.map(|slot| slot.entry as usize)
+    }
+
+    fn find_or_insert(&mut self, hash: u32, key: impl Iterator<Item = Word> + Clone) -> usize {
+        self.find(hash, &key).unwrap_or_else(|| self.insert(hash, key))
+    }
+
+    fn insert(&mut self, hash: u32, key: impl Iterator<Item = Word>) -> usize {
         let entry = self.len;
-        if entry / entries_per_chunk == self.chunks.len() {
-            self.chunks.push(Chunk::Own(vec![0; self.chunk_size()].into_boxed_slice()));
+        if self.shape.place(entry).0 == self.chunks.len() {
+            self.chunks.push(Chunk::Own(Words::zeros(self.shape.chunk_words())));
         }
-        let at = entry % entries_per_chunk * stride + KEY;
-        self.chunks[entry / entries_per_chunk].bytes_mut()[at..at + key_len].copy_from_slice(key);
+        let place = &mut self.entry_mut(self.shape.words, entry)[KEY..];
+        place.iter_mut().zip(key).for_each(|(to, from)| *to = from);
         self.index.insert_unique(spread(hash), Slot { hash, entry: entry as u32 }, |slot| slot.spread());
         self.len += 1;
         entry
     }
 
-    #[inline]
-    fn entry(&self, entry: usize) -> &[u8] {
-        let Shape { stride, entries_per_chunk, .. } = self.shape;
-        let at = entry % entries_per_chunk * stride;
-        &self.chunks[entry / entries_per_chunk].bytes()[at..at + stride]
+    #[inline(always)]
+    fn add_to(&mut self, words: usize, entry: usize, counters: Counters) {
+        let entry = self.entry_mut(words, entry);
+        let mut sum = read_counters(entry);
+        sum.add(counters);
+        write_counters(entry, sum);
     }
 
-    #[inline]
-    fn key(&self, entry: usize) -> &[u8] {
-        &self.entry(entry)[KEY..KEY + self.shape.key_len]
+    #[inline(always)]
+    fn entry(&self, words: usize, entry: usize) -> &[Word] {
+        let (chunk, at) = self.shape.place(entry);
+        &self.chunks[chunk].words()[at..at + words]
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, words: usize, entry: usize) -> &mut [Word] {
+        let (chunk, at) = self.shape.place(entry);
+        &mut self.chunks[chunk].words_mut()[at..at + words]
+    }
+
+    #[inline(always)]
+    fn key(&self, words: usize, entry: usize) -> &[Word] {
+        &self.entry(words, entry)[KEY..]
     }
 }
 
@@ -233,7 +322,7 @@ impl SumTable {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     shape: Shape,
-    chunks: Vec<Arc<Box<[u8]>>>,
+    chunks: Vec<Arc<Words>>,
     len: usize,
 }
 
@@ -254,15 +343,23 @@ impl Snapshot {
     }
 }
 
+/// The words of a key, zeros behind its octets.
+fn words_of(key: &[u8]) -> impl Iterator<Item = Word> + Clone {
+    let (words, rest) = key.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().copied().chain((!rest.is_empty()).then_some(last))
+}
+
 fn entries<'a>(
     shape: Shape,
-    chunks: impl Iterator<Item = &'a [u8]>,
+    chunks: impl Iterator<Item = &'a [Word]>,
     len: usize,
 ) -> impl Iterator<Item = (&'a [u8], Counters)> {
     chunks
-        .flat_map(move |chunk| chunk.chunks_exact(shape.stride))
+        .flat_map(move |chunk| chunk.chunks_exact(shape.words))
         .take(len)
-        .map(move |entry| (&entry[KEY..KEY + shape.key_len], read_counters(entry)))
+        .map(move |entry| (&entry[KEY..].as_flattened()[..shape.key_len], read_counters(entry)))
         .filter(|(_, counters)| is_live(counters))
 }
 
@@ -271,27 +368,29 @@ fn is_live(counters: &Counters) -> bool {
     counters.packets > 0 || counters.bytes > 0
 }
 
-#[inline]
-fn read_counters(entry: &[u8]) -> Counters {
-    let eight = |at: usize| u64::from_ne_bytes(entry[at..at + 8].try_into().unwrap_or_default());
+#[inline(always)]
+fn read_counters(entry: &[Word]) -> Counters {
+    let flows = number(entry[FLOWS]);
     Counters {
-        packets: eight(PACKETS),
-        bytes: eight(BYTES),
-        flows: eight(FLOWS),
-        tcp_flags: entry[TCP_FLAGS],
+        packets: number(entry[PACKETS]),
+        bytes: number(entry[BYTES]),
+        flows: flows & (u64::MAX >> (64 - TCP_FLAGS)),
+        tcp_flags: (flows >> TCP_FLAGS) as u8,
     }
 }
 
-#[inline]
-fn write_counters(entry: &mut [u8], counters: Counters) {
-    entry[PACKETS..BYTES].copy_from_slice(&counters.packets.to_ne_bytes());
-    entry[BYTES..FLOWS].copy_from_slice(&counters.bytes.to_ne_bytes());
-    entry[FLOWS..TCP_FLAGS].copy_from_slice(&counters.flows.to_ne_bytes());
-    entry[TCP_FLAGS] = counters.tcp_flags;
+#[inline(always)]
+fn write_counters(entry: &mut [Word], Counters { packets, bytes, flows, tcp_flags }: Counters) {
+    entry[PACKETS] = word(packets);
+    entry[BYTES] = word(bytes);
+    entry[FLOWS] = word(flows | u64::from(tcp_flags) << TCP_FLAGS);
 }
 
 #[cfg(test)]
 mod tests {
+    use rpmacct_packet::Timestamp;
+    use rpmacct_primitives::{Record, Schema, SchemaOptions};
+
     use super::*;
 
     fn one(bytes: u64) -> Counters {
@@ -323,6 +422,36 @@ mod tests {
             let n = n as u64;
             key == n.to_be_bytes() && c.packets == 3 && c.bytes == 3 * n + 3
         }));
+    }
+
+    /// Whatever the length of the keys, whether they are new, known or twice in a group.
+    #[test]
+    fn a_batch_adds_what_its_records_add() {
+        for aggregate in
+            ["none", "proto", "src_host", "src_host,dst_host", "src_mac,src_host,dst_host,src_port"]
+        {
+            let schema = Schema::parse(aggregate, SchemaOptions::default()).unwrap();
+            let (layout, key_len) = (schema.layout(), schema.key_len());
+            let (mut one_by_one, mut batched) = (SumTable::new(key_len), SumTable::new(key_len));
+            for round in 0..20u64 {
+                let records = 10 * round as usize;
+                let mut batch = vec![0; records * layout.stride()];
+                for (n, slot) in (0..).zip(batch.chunks_exact_mut(layout.stride())) {
+                    let number = (n * (round + 7) % 90).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let octets = number.to_be_bytes();
+                    let key: Vec<u8> = octets.into_iter().cycle().take(key_len).collect();
+                    let counters =
+                        Counters { packets: n, bytes: round + 1, flows: n % 3, tcp_flags: n as u8 };
+                    layout.put(slot, &Record { key: &key, time: Timestamp::ZERO, counters });
+                    one_by_one.add(&key, counters);
+                }
+                let batch = Batch::new(&schema, &batch);
+                batched.add_batch(&batch);
+                assert_eq!(batch.packets(), batch.iter().map(|record| record.counters.packets).sum::<u64>());
+            }
+            assert!(one_by_one.iter().eq(batched.iter()), "{aggregate}");
+            assert!(batched.iter().all(|(key, counters)| batched.get(key) == Some(counters)), "{aggregate}");
+        }
     }
 
     #[test]
@@ -366,6 +495,6 @@ mod tests {
 
     #[test]
     fn an_entry_of_a_pair_of_hosts_is_one_cache_line() {
-        assert_eq!(SumTable::new(34).shape.stride, 64);
+        assert_eq!(Shape::new(34).words * size_of::<Word>(), 64);
     }
 }

@@ -28,11 +28,12 @@
 mod kind;
 mod observation;
 mod protocol;
-mod record;
+pub mod record;
 mod rows;
 mod schema;
 mod table;
 mod text;
+mod words;
 
 pub use kind::{Kind, ParseValueError, Value};
 pub use observation::Observation;
@@ -42,3 +43,4 @@ pub use rows::{Dialect, Layout, Rows, Style, StyleError};
 pub use schema::{Column, End, Field, Needs, Schema, SchemaError, SchemaOptions};
 pub use table::{Group, Primitive, Role, TABLE, primitive, words};
 pub use text::{TimeStyle, Zone};
+pub use words::{Word, Words, are_equal, number, word};

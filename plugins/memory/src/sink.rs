@@ -163,12 +163,8 @@ impl MemorySink {
 
 impl Sink for MemorySink {
     fn absorb(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
-        let mut packets = 0;
-        for record in batch.iter() {
-            self.table.add(record.key, record.counters);
-            packets += record.counters.packets;
-        }
-        self.tallies.in_table.add(packets);
+        self.table.add_batch(batch);
+        self.tallies.in_table.add(batch.packets());
         // Not only in `tick`: there is none while batches come without a pause.
         self.answer_all();
         Ok(())
