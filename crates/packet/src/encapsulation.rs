@@ -1,6 +1,10 @@
-//! What may stand between the link header and the IP header: tags, labels, PPPoE, LLC.
+//! What may stand between the link header and the IP header: tags, labels, PPPoE, LLC, frames in frames.
 
+use crate::link::{Split, lan};
+use crate::llc::{self, Bridged};
 use crate::mpls::MplsStack;
+use crate::ppp;
+use crate::pseudowire;
 use crate::skip::{Reason, Skip};
 use crate::vlan::{self, RawTag};
 
@@ -19,11 +23,24 @@ pub(crate) mod etype {
     pub(crate) const VLAN: u16 = 0x8100;
     /// IEEE 802.1ad, the service tag.
     pub(crate) const QINQ: u16 = 0x88a8;
-    /// Service tag of switches from before 802.1ad.
+    /// Service tags of switches from before 802.1ad.
     pub(crate) const OLD_QINQ: u16 = 0x9100;
+    pub(crate) const OTHER_OLD_QINQ: u16 = 0x9200;
     pub(crate) const MPLS: u16 = 0x8847;
     pub(crate) const MPLS_MULTICAST: u16 = 0x8848;
     pub(crate) const PPPOE_SESSION: u16 = 0x8864;
+    /// FabricPath of Cisco.
+    pub(crate) const FABRIC_PATH: u16 = 0x8903;
+    /// The virtual interface tag of Cisco, VN-Tag.
+    pub(crate) const VN_TAG: u16 = 0x8926;
+    /// IEEE 802.1BR.
+    pub(crate) const E_TAG: u16 = 0x893f;
+    /// The service instance tag of IEEE 802.1ah.
+    pub(crate) const I_TAG: u16 = 0x88e7;
+    /// TrustSec of Cisco: the group of the sender.
+    pub(crate) const TRUST_SEC: u16 = 0x8909;
+    /// Network service header (RFC 8300).
+    pub(crate) const NSH: u16 = 0x894f;
 }
 
 /// What was found between the link header and the IP header, as it came.
@@ -61,7 +78,7 @@ impl<'a> Walk<'a> {
         for _ in 0..=MAX_ENCAPSULATIONS {
             match self.etype {
                 etype::IPV4 | etype::IPV6 => return Ok(()),
-                etype::VLAN | etype::QINQ | etype::OLD_QINQ => {
+                etype::VLAN | etype::QINQ | etype::OLD_QINQ | etype::OTHER_OLD_QINQ => {
                     let (tag, etype, rest) = vlan::split(self.rest).ok_or(CUT)?;
                     if let Some(free) = self.found.vlans.iter_mut().find(|tag| tag.is_none()) {
                         *free = Some(tag);
@@ -73,11 +90,9 @@ impl<'a> Walk<'a> {
                     if self.found.mpls.is_empty() {
                         self.found.mpls = stack;
                     }
-                    (self.etype, self.rest) = (labelled(stack, rest)?, rest);
+                    (self.etype, self.rest) = labelled(stack, rest)?;
                 }
-                etype::PPPOE_SESSION => (self.etype, self.rest) = pppoe(self.rest)?,
-                ..=etype::MAX_LENGTH => (self.etype, self.rest) = llc(self.rest)?,
-                _ => return Err(Skip::NotIp),
+                other => (self.etype, self.rest) = behind(other, self.rest)?,
             }
         }
         Err(Skip::Undecodable(Reason::LinkDepth))
@@ -86,61 +101,76 @@ impl<'a> Walk<'a> {
 
 const CUT: Skip = Skip::Undecodable(Reason::LinkCut);
 
-/// The EtherType of what follows a label stack, which the wire does not say.
-///
-/// The explicit null labels do (RFC 3032, 2.1). Otherwise the first four bits tell: pseudowires begin with a
-/// control word of 0 or 1 there, so that they are not taken for IP (RFC 4385).
-fn labelled(stack: MplsStack<'_>, rest: &[u8]) -> Result<u16, Skip> {
-    let version = rest.first().ok_or(Skip::Undecodable(Reason::IpCut))? >> 4;
-    match stack.bottom() {
-        Some(0 | 3) => Ok(etype::IPV4),
-        Some(2) => Ok(etype::IPV6),
-        _ => match version {
-            4 => Ok(etype::IPV4),
-            6 => Ok(etype::IPV6),
-            _ => Err(Skip::NotIp),
-        },
+/// What follows a header that leaves no trace in the packet.
+fn behind(etype: u16, rest: &[u8]) -> Split<'_> {
+    match etype {
+        ..=etype::MAX_LENGTH => llc::split(rest, Bridged::Padded),
+        etype::PPPOE_SESSION => ppp::over_ethernet(rest),
+        etype::VN_TAG | etype::E_TAG | etype::TRUST_SEC => shim(etype, rest),
+        // A tree's number and a time to live, and the frame that goes through the fabric.
+        etype::FABRIC_PATH => lan::ethernet(rest.get(2..).ok_or(CUT)?),
+        // Flags, the service's number, and the customer's frame.
+        etype::I_TAG => lan::ethernet(rest.get(4..).ok_or(CUT)?),
+        etype::NSH => service_header(rest),
+        _ => Err(Skip::NotIp),
     }
 }
 
-/// Reads a PPPoE header (RFC 2516): version and type, code, session, length; then the PPP protocol.
-fn pppoe(bytes: &[u8]) -> Result<(u16, &[u8]), Skip> {
-    let (header, rest) = bytes.split_first_chunk::<6>().ok_or(CUT)?;
-    // Version 1, type 1, code 0: session data.
-    if header[..2] == [0x11, 0] { ppp(rest) } else { Err(Skip::NotIp) }
-}
-
-/// Reads the protocol of a PPP frame (RFC 1661), after the address and control octets if they are there.
-/// A protocol is one octet, if that is odd, or two.
-pub(crate) fn ppp(bytes: &[u8]) -> Result<(u16, &[u8]), Skip> {
-    let bytes = bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes);
-    let (protocol, rest) = match bytes {
-        [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
-        [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
-        _ => return Err(CUT),
+/// A tag of fixed length with an EtherType at its end.
+fn shim(etype: u16, rest: &[u8]) -> Split<'_> {
+    let len = match etype {
+        // Direction and two interfaces.
+        etype::VN_TAG => 4,
+        // TrustSec: version, length, kind of option, group. E-Tag: priority and two channels.
+        _ => 6,
     };
-    match protocol {
-        0x0021 => Ok((etype::IPV4, rest)),
-        0x0057 => Ok((etype::IPV6, rest)),
-        0x0281 => Ok((etype::MPLS, rest)),
-        0x0283 => Ok((etype::MPLS_MULTICAST, rest)),
+    let (etype, rest) = rest.get(len..).and_then(<[u8]>::split_first_chunk).ok_or(CUT)?;
+    Ok((u16::from_be_bytes(*etype), rest))
+}
+
+/// The header of a service function chain: version, flags, time to live and length in two octets, kind of
+/// metadata, next protocol, path, metadata.
+fn service_header(rest: &[u8]) -> Split<'_> {
+    let (&[_, units, _, next], _) = rest.split_first_chunk::<4>().ok_or(CUT)?;
+    let len = usize::from(units & 0x3f) * 4;
+    if len < 8 {
+        return Err(Skip::Undecodable(Reason::LinkHeader));
+    }
+    let rest = rest.get(len..).ok_or(CUT)?;
+    match next {
+        1 => Ok((etype::IPV4, rest)),
+        2 => Ok((etype::IPV6, rest)),
+        3 => lan::ethernet(rest),
+        5 => Ok((etype::MPLS, rest)),
         _ => Err(Skip::NotIp),
     }
 }
 
-/// Reads an LLC header and the SNAP header behind it (RFC 1042): `aa aa 03`, organization 0, EtherType.
-fn llc(bytes: &[u8]) -> Result<(u16, &[u8]), Skip> {
-    match bytes {
-        [0xaa, 0xaa, 0x03, 0, 0, 0, high, low, rest @ ..] => match u16::from_be_bytes([*high, *low]) {
-            ..etype::MIN_TYPE => Err(Skip::NotIp),
-            etype => Ok((etype, rest)),
-        },
-        _ if bytes.len() < 8 && [0xaa, 0xaa, 0x03, 0, 0, 0].starts_with(&bytes[..bytes.len().min(6)]) => {
-            Err(CUT)
+/// What follows a label stack, which the wire does not say.
+///
+/// The explicit null labels do (RFC 3032, 2.1). Otherwise the first four bits tell: 4 and 6 are IP, and so that
+/// they are not taken for it, pseudowires have a control word that begins with 0, or with 1 for what they say
+/// themselves (RFC 4385, 3 and 5). Ethernet pseudowires may go without (RFC 4448, 4.6), and only the two ends
+/// know. So a frame is taken for one if it is right down to its IP header (see [`pseudowire`]), and for IP if
+/// that is right.
+fn labelled<'a>(stack: MplsStack<'_>, rest: &'a [u8]) -> Split<'a> {
+    let version = rest.first().ok_or(Skip::Undecodable(Reason::IpCut))? >> 4;
+    match (stack.bottom(), version) {
+        (Some(0 | 3), _) => Ok((etype::IPV4, rest)),
+        (Some(2), _) => Ok((etype::IPV6, rest)),
+        (_, 0) if pseudowire::is_ethernet(&rest[CONTROL_WORD.min(rest.len())..]) => {
+            lan::ethernet(&rest[CONTROL_WORD..])
         }
+        (_, 1) => Err(Skip::NotIp),
+        (_, 4) if pseudowire::is_ipv4(rest) || !pseudowire::is_ethernet(rest) => Ok((etype::IPV4, rest)),
+        (_, 6) if !pseudowire::is_ethernet(rest) => Ok((etype::IPV6, rest)),
+        _ if pseudowire::is_ethernet(rest) => lan::ethernet(rest),
         _ => Err(Skip::NotIp),
     }
 }
+
+/// Octets of a pseudowire's control word: four bits 0, flags, length and sequence number.
+const CONTROL_WORD: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -190,29 +220,60 @@ mod tests {
     }
 
     #[test]
-    fn point_to_point() {
-        assert_eq!(walk("8864 11 00 0007 0066 0021 45"), Ok((etype::IPV4, None, None)));
-        assert_eq!(walk("8864 11 00 0007 0066 0057 60"), Ok((etype::IPV6, None, None)));
-        assert_eq!(walk("8100 0005 8864 11 00 0007 0066 0021 45"), Ok((etype::IPV4, Some(5), None)));
-        assert_eq!(walk("8864 11 00 0007 000a c021 0100"), Err(Skip::NotIp), "LCP");
-        assert_eq!(walk("8864 11 a7 0007 0066 0021 45"), Err(Skip::NotIp), "end of the session");
-        assert_eq!(walk("8864 11 00 0007 0066 00"), Err(CUT));
-        assert_eq!(ppp(&hex("ff03 0021 45")), Ok((etype::IPV4, &[0x45][..])));
-        assert_eq!(ppp(&hex("ff03 21 45")), Ok((etype::IPV4, &[0x45][..])), "compressed protocol");
-        assert_eq!(ppp(&hex("57 60")), Ok((etype::IPV6, &[0x60][..])));
-        assert_eq!(ppp(&hex("0281 003e9140")), Ok((etype::MPLS, &hex("003e9140")[..])));
-        assert_eq!(ppp(&hex("ff03")), Err(CUT));
+    fn pseudowires() {
+        let macs = "02000000000b 02000000000a";
+        let ip = "45 00 0014 0000 0000 40 06 0000 0a000001 0a000002";
+        assert_eq!(walk(&format!("8847 003e9140 00000000 {macs} 0800 {ip}")), Ok((etype::IPV4, None, None)));
+        assert_eq!(
+            walk(&format!("8847 003e9140 00000007 {macs} 8100 0005 0800 {ip}")),
+            Ok((etype::IPV4, Some(5), None))
+        );
+        assert_eq!(
+            walk(&format!("8847 003e9140 {macs} 0800 {ip}")),
+            Ok((etype::IPV4, None, None)),
+            "no control word"
+        );
+        let four = macs.replacen("02", "44", 1);
+        assert_eq!(
+            walk(&format!("8847 003e9140 {four} 0800 {ip}")),
+            Ok((etype::IPV4, None, None)),
+            "not version 4"
+        );
+        assert_eq!(walk(&format!("8847 003e9140 00000000 {macs} 0806 0001")), Err(Skip::NotIp));
+        assert_eq!(walk(&format!("8847 003e9140 10000021 {ip}")), Err(Skip::NotIp), "associated channel");
+        assert_eq!(
+            walk("8847 003e9140 44"),
+            Ok((etype::IPV4, None, None)),
+            "what begins like IPv4 is held for it"
+        );
     }
 
     #[test]
-    fn llc_and_snap() {
+    fn headers_that_leave_no_trace() {
+        let ip = Ok((etype::IPV4, None, None));
+        let macs = "02000000000b 02000000000a";
+        assert_eq!(walk("8926 80050001 0800 45"), ip, "VN-Tag");
+        assert_eq!(walk("893f 000000010000 0800 45"), ip, "E-Tag");
+        assert_eq!(walk("8909 01010001 0005 0800 45"), ip, "TrustSec");
+        assert_eq!(walk(&format!("8903 0060 {macs} 0800 45")), ip, "FabricPath");
+        assert_eq!(walk(&format!("8903 0060 {macs} 8100 0005 0800 45")), Ok((etype::IPV4, Some(5), None)));
+        assert_eq!(walk(&format!("88e7 00000064 {macs} 0800 45")), ip, "802.1ah");
+        assert_eq!(walk("894f 0fc2 01 01 000001ff 45"), ip, "NSH");
+        assert_eq!(walk(&format!("894f 0fc2 02 03 000001ff {macs} 0800 45")), ip);
+        assert_eq!(walk("894f 0fc1 01 01 000001ff 45"), Err(Skip::Undecodable(Reason::LinkHeader)));
+        assert_eq!(walk("8864 11 00 0007 0066 0021 45"), ip, "PPPoE");
+        assert_eq!(walk("8100 0005 8864 11 00 0007 0066 0057 60"), Ok((etype::IPV6, Some(5), None)));
+        assert_eq!(walk("88e5 2000 00000001"), Err(Skip::NotIp), "MACsec");
+        for cut in ["8926 8005", "8903 0060 02", "88e7", "894f 0fc2", "8864 11"] {
+            assert_eq!(walk(cut), Err(CUT), "{cut}");
+        }
+    }
+
+    #[test]
+    fn llc_behind_a_length() {
         assert_eq!(walk("0020 aaaa03 000000 0800 45"), Ok((etype::IPV4, None, None)));
         assert_eq!(walk("8100 0007 0020 aaaa03 000000 86dd 60"), Ok((etype::IPV6, Some(7), None)));
         assert_eq!(walk("0026 424203 0000 0000 0000"), Err(Skip::NotIp), "spanning tree");
-        assert_eq!(walk("0026 4242"), Err(Skip::NotIp));
-        assert_eq!(walk("0026 aaaa03 00000c 2000 02b4"), Err(Skip::NotIp), "Cisco discovery");
-        assert_eq!(walk("0026 aaaa03 000000 0020 aaaa03"), Err(Skip::NotIp), "a length is no type");
-        assert_eq!(walk("0020 aaaa03 000000 08"), Err(CUT));
         assert_eq!(walk("05dd aaaa03 000000 0800 45"), Err(Skip::NotIp), "neither length nor type");
     }
 }

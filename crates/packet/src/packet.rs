@@ -131,10 +131,7 @@ impl<'a> Packet<'a> {
 
     /// The frame from the link header on, if the link type has one.
     pub(crate) fn link_frame(&self) -> Option<&'a [u8]> {
-        match self.framing {
-            Framing::Raw | Framing::RawIpv4 | Framing::RawIpv6 => None,
-            _ => Some(self.frame),
-        }
+        self.framing.link_frame(self.frame)
     }
 
     /// The outermost VLAN tag as it came.

@@ -141,7 +141,7 @@ fn each_link_type() {
     }
     assert_tcp6(&decode(LinkType::RAW, &hex(TCP6)).unwrap());
     assert_tcp6(&decode(LinkType::IPV6, &hex(TCP6)).unwrap());
-    assert_eq!(decode(LinkType(8), &hex(UDP4)).unwrap_err(), Skip::Undecodable(Reason::LinkType));
+    assert_eq!(decode(LinkType(147), &hex(UDP4)).unwrap_err(), Skip::Undecodable(Reason::LinkType));
 }
 
 #[test]
