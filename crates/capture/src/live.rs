@@ -71,7 +71,7 @@ pub enum LiveError {
         message: String,
     },
     /// Frames of this interface have a link layer that is not known.
-    #[error("{interface}: link type {} is not supported", .link.0)]
+    #[error("{interface}: unsupported link type {link}; supported are {}", LinkType::supported_names())]
     LinkType {
         /// The interface.
         interface: String,

@@ -2,8 +2,8 @@
 
 use crate::skip::Reason;
 
-/// The labels that a stack may have.
-pub const MAX_LABELS: usize = 16;
+/// The labels that a stack may have. Routers push a dozen at most.
+pub const MAX_LABELS: usize = 32;
 
 /// Octets of a label stack entry.
 const ENTRY_LEN: usize = 4;

@@ -234,6 +234,22 @@ impl LinkType {
         &SUPPORTED
     }
 
+    /// The names of the link types that can be decoded, for messages: `ETHERNET, LINUX_SLL, …`. The numbers that
+    /// systems have of their own for one of them are left out.
+    pub fn supported_names() -> impl fmt::Display {
+        struct Names;
+        impl fmt::Display for Names {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let names = LinkType::supported().iter().map(|link| link.name());
+                for (i, name) in names.filter(|name| !name.starts_with("DLT_")).enumerate() {
+                    write!(f, "{}{name}", if i == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+        }
+        Names
+    }
+
     /// Whether frames carry link-layer addresses of six octets, at least the sender's.
     pub fn has_mac(self) -> bool {
         self.framing().is_some_and(Framing::has_mac)
@@ -418,6 +434,8 @@ mod tests {
             assert_eq!(LinkType::supported().contains(&row.link), row.link.is_supported(), "{}", row.link);
             assert!(!row.link.has_mac() || row.link.is_supported());
         }
+        let names = LinkType::supported_names().to_string();
+        assert!(names.starts_with("ETHERNET, LINUX_SLL, LINUX_SLL2, RAW, IPV4, "), "{names}");
         assert_eq!(LinkType(9999).to_string(), "UNKNOWN (9999)");
         assert_eq!(LinkType::LINUX_SLL2.to_string(), "LINUX_SLL2 (276)");
     }
