@@ -34,8 +34,18 @@ pub(crate) enum ClientError {
     UnknownCounter(String),
     #[error("-T, '{0}' is not a number of entries")]
     NotANumber(String),
-    #[error("-{0} is not implemented yet")]
-    NotYet(char),
+    #[error("--follow, '{0}' is no number of seconds (from 0.1)")]
+    NotAnInterval(String),
+    #[error("--since and --token-file apply only to -s, -M and -N")]
+    OnlyForIncrements,
+    #[error("--follow applies only to -s and -M, without -e and -r")]
+    OnlyForFollowing,
+    #[error("--follow writes json or csv")]
+    NotForFollowing,
+    #[error("token file '{}': {}", .0.display(), reason(.1))]
+    TokenFile(PathBuf, io::Error),
+    #[error("catching signals: {}", reason(.0))]
+    Signals(io::Error),
     #[error("unknown primitive '{word}'{}", hint(*.nearest))]
     UnknownPrimitive { word: String, nearest: Option<&'static str> },
     #[error("{word}: {error}")]
@@ -55,6 +65,9 @@ pub(crate) enum ClientError {
     /// Nobody listens there.
     #[error("Unable to connect to '{}'", .0.display())]
     NoServer(PathBuf),
+    /// There is something, but nobody listens there any more.
+    #[error("Unable to connect to '{}'", .0.display())]
+    Stale(PathBuf),
     #[error("Unable to connect to '{}': {}", .0.display(), reason(.1))]
     NoConnection(PathBuf, io::Error),
     /// The answer ended early, after so many rows.
@@ -83,6 +96,29 @@ pub(crate) enum Tail {
 }
 
 impl ClientError {
+    /// The first line. The peer, whose name `classic` stands for, has other words for a stale socket.
+    pub(crate) fn line(&self, classic: bool) -> String {
+        match self {
+            Self::Stale(path) if classic => {
+                format!("INFO: Connection refused while trying to connect to '{}'", path.display())
+            }
+            _ => format!("ERROR: {self}"),
+        }
+    }
+
+    /// Whether the daemon may answer when it is asked again later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NoServer(_)
+                | Self::Stale(_)
+                | Self::NoConnection(..)
+                | Self::Cut(_)
+                | Self::Refused(_)
+                | Self::Query(_, QueryError::Io { .. } | QueryError::Cut)
+        )
+    }
+
     pub(crate) fn tail(&self) -> Tail {
         match self {
             Self::BadOption(_)
@@ -90,9 +126,11 @@ impl ClientError {
             | Self::NoPrimitives
             | Self::NothingToReset
             | Self::OnlyForCounts
-            | Self::OnlyForRows => Tail::Usage,
+            | Self::OnlyForRows
+            | Self::OnlyForIncrements
+            | Self::OnlyForFollowing => Tail::Usage,
             Self::Separator => Tail::Exiting,
-            Self::Exclusive | Self::NoServer(_) | Self::NoConnection(..) => Tail::Blank,
+            Self::Exclusive | Self::NoServer(_) | Self::Stale(_) | Self::NoConnection(..) => Tail::Blank,
             _ => Tail::Nothing,
         }
     }

@@ -16,10 +16,12 @@
 
 mod command;
 mod error;
+mod follow;
 mod options;
 mod print;
 mod selection;
 mod talk;
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -57,7 +59,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 }
 
 fn attempt(args: Vec<OsString>, console: &mut Console<'_>) -> Result<u8, ClientError> {
-    let options = Options::parse(args)?;
+    let options = Options::parse(args, console.classic)?;
     for warning in &options.warnings {
         let _ = writeln!(console.complaints(), "WARN: {warning}");
     }
@@ -85,8 +87,9 @@ fn complain(error: &ClientError, name: &str, console: &mut Console<'_>) {
     if let ClientError::BadOption(getopt) = error {
         let _ = writeln!(console.err, "{name}: {getopt}");
     }
+    let classic = console.classic;
     let complaints = console.complaints();
-    let _ = writeln!(complaints, "ERROR: {error}");
+    let _ = writeln!(complaints, "{}", error.line(classic));
     let _ = match error.tail() {
         error::Tail::Nothing => Ok(()),
         error::Tail::Blank => writeln!(complaints),
@@ -150,6 +153,12 @@ mod tests {
         with_usage(&["-n", "bytes", "-s"], "-n and -S options apply only to -N");
         with_usage(&["-S", "-s"], "-n and -S options apply only to -N");
         with_usage(&["-T", "bytes", "-e"], "-T option apply only to -M or -s");
+        with_usage(&["-i", "--since", "0"], "--since and --token-file apply only to -s, -M and -N");
+        with_usage(&["-e", "--token-file", "x"], "--since and --token-file apply only to -s, -M and -N");
+        for company in [&["-e"][..], &["-N", "1", "-c", "proto"], &["-r", "-M", "1", "-c", "proto"]] {
+            let line = [&["--follow"], company].concat();
+            with_usage(&line, "--follow applies only to -s and -M, without -e and -r");
+        }
     }
 
     #[test]
@@ -168,8 +177,9 @@ mod tests {
         assert!(hint.contains("src_host"), "{hint}");
         fails(&["-s", "-T", "foo,2"], "ERROR: -T, unknown counter type: foo\n");
         fails(&["-s", "-T", "bytes,x"], "ERROR: -T, 'x' is not a number of entries\n");
-        fails(&["-t"], "ERROR: -t is not implemented yet\n");
-        fails(&["-s", "-a"], "ERROR: -a is not implemented yet\n");
+        fails(&["-c", "src_host", "-N", ";"], "ERROR: no value to look for\n");
+        fails(&["--follow=0"], "ERROR: --follow, '0' is no number of seconds (from 0.1)\n");
+        fails(&["--follow", "-Oformatted"], "ERROR: --follow writes json or csv\n");
         fails(&["-s", "10.0.0.1"], "ERROR: '10.0.0.1' belongs to no option\n");
     }
 
@@ -188,9 +198,28 @@ mod tests {
         let (code, out, err) = client(&["/usr/bin/pmacct", "-p", "/nonexistent", "-s"]);
         assert_eq!((code, err.as_str()), (1, ""));
         assert_eq!(out, "ERROR: Unable to connect to '/nonexistent'\n\n");
+        // As the peer does it, which connects before it looks at most options, but not at all.
+        let (_, out, _) = client(&["pmacct", "-p", "/nonexistent", "-n", "packets", "-s"]);
+        assert_eq!(out, "ERROR: Unable to connect to '/nonexistent'\n\n");
+        let (_, out, _) = client(&["pmacct", "-p", "/nonexistent", "-s", "-t"]);
+        assert!(out.starts_with("ERROR: -s, -t, -N, -M and -C options are each"), "{out}");
+        let (_, out, _) = client(&["pmacct", "-p", "/nonexistent", "-s", "-T", "foo,2", "stray"]);
+        let warned = "WARN: -T, ignoring unknown counter type: foo.\n";
+        assert_eq!(out, format!("{warned}ERROR: Unable to connect to '/nonexistent'\n\n"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let (code, out, err) = client(&["pmacct", "-p", path, "-e"]);
+        assert_eq!((code, err.as_str()), (1, ""));
+        assert_eq!(out, format!("INFO: Connection refused while trying to connect to '{path}'\n\n"));
+        fails_at(path, "ERROR: Unable to connect to");
         let (_, out, err) = client(&["pmacct", "-z"]);
         assert!(out.starts_with("ERROR: parameter ? unknown! \n"));
         assert_eq!(err, "pmacct: invalid option -- 'z'\n");
+    }
+
+    fn fails_at(path: &str, first_words: &str) {
+        let (code, _, err) = client(&["rpmacct", "-p", path, "-e"]);
+        assert!(code == 1 && err.starts_with(first_words), "{err}");
     }
 
     #[test]

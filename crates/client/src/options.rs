@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use rpmacct_primitives::{Dialect, Style, TimeStyle, Zone};
-use rpmacct_query::{Counter, Top};
+use rpmacct_primitives::{Dialect, Layout, Style, TimeStyle, Zone};
+use rpmacct_query::{Counter, Since, Top};
 
 use crate::error::ClientError;
 
@@ -28,8 +29,20 @@ pub(crate) struct Options {
     pub(crate) sum: bool,
     /// `-T`.
     pub(crate) top: Option<Top>,
-    /// How rows are written.
+    /// `--since`.
+    pub(crate) since: Option<Since>,
+    /// `--token-file`.
+    pub(crate) token_file: Option<PathBuf>,
+    /// `--follow`: the length of an interval.
+    pub(crate) follow: Option<Duration>,
+    /// `-O`, if it was given.
+    pub(crate) layout: Option<Layout>,
+    /// How rows are written, but for the layout.
     pub(crate) style: Style,
+    /// Words that belong to no option.
+    pub(crate) strays: Vec<String>,
+    /// Started under the peer's name: what the peer takes is taken.
+    pub(crate) classic: bool,
     /// What was ignored.
     pub(crate) warnings: Vec<String>,
 }
@@ -71,7 +84,7 @@ pub(crate) enum Shown {
 struct Row {
     short: Option<char>,
     long: Option<&'static str>,
-    /// The name of its argument.
+    /// The name of its argument; in brackets if it may be left out.
     argument: Option<&'static str>,
     help: &'static str,
     /// What it does; the value is empty if it has no argument.
@@ -87,6 +100,15 @@ const fn flag(
     set: fn(&mut Options, OsString) -> Result<(), ClientError>,
 ) -> Row {
     Row { short: Some(short), long: None, argument: None, help, set }
+}
+
+const fn long(
+    name: &'static str,
+    argument: Option<&'static str>,
+    help: &'static str,
+    set: fn(&mut Options, OsString) -> Result<(), ClientError>,
+) -> Row {
+    Row { short: None, long: Some(name), argument, help, set }
 }
 
 const fn with(
@@ -117,16 +139,12 @@ static TABLE: &[(&str, &[Row])] = &[
                 Ok(())
             }),
             flag('i', "seconds since the table was erased, or never", |o, _| o.ask(Ask::Age)),
-            flag('t', "show the buckets of the table (not implemented yet)", |o, _| o.ask(Ask::Buckets)),
+            flag('t', "show how the keys would spread over imt_buckets", |o, _| o.ask(Ask::Buckets)),
             flag('C', "show the traffic classifiers", |o, _| o.ask(Ask::Classifiers)),
             flag('U', "show the custom primitives", |o, _| o.ask(Ask::CustomPrimitives)),
-            Row {
-                short: None,
-                long: Some("ledger"),
-                argument: None,
-                help: "show that every packet is accounted for; fails if one is not",
-                set: |o, _| o.ask(Ask::Ledger),
-            },
+            long("ledger", None, "show that every packet is accounted for; fails if one is not", |o, _| {
+                o.ask(Ask::Ledger)
+            }),
             Row {
                 short: Some('h'),
                 long: Some("help"),
@@ -171,10 +189,47 @@ static TABLE: &[(&str, &[Row])] = &[
                 Ok(())
             }),
             with('T', "COUNTER[,N]", "largest first by bytes, packets or flows; only the first N", |o, v| {
-                o.top = Some(top(&text('T', v)?)?);
-                Ok(())
+                let argument = text('T', v)?;
+                o.set_top(&argument)
             }),
             flag('l', "lock the table; every answer is of one moment without it", |_, _| Ok(())),
+        ],
+    ),
+    (
+        "Only what was added, without a reset:",
+        &[
+            long(
+                "since",
+                Some("TOKEN"),
+                "what was added since the answer that gave TOKEN; 0 or now to begin",
+                |o, v| {
+                    let token = text('s', v)?;
+                    o.since = Some(match token.as_str() {
+                        "0" => Since::Start,
+                        "now" => Since::Now,
+                        _ => Since::Token(token),
+                    });
+                    Ok(())
+                },
+            ),
+            long(
+                "token-file",
+                Some("FILE"),
+                "read TOKEN from FILE (0 if it is missing), and put the next one there",
+                |o, v| {
+                    o.token_file = Some(v.into());
+                    Ok(())
+                },
+            ),
+            long(
+                "follow",
+                Some("[=SECONDS]"),
+                "go on with what is added in each interval (default: 1), as json or csv",
+                |o, v| {
+                    o.follow = Some(interval(&v)?);
+                    Ok(())
+                },
+            ),
         ],
     ),
     (
@@ -202,8 +257,9 @@ static TABLE: &[(&str, &[Row])] = &[
                 o.style.zone = Zone::utc();
                 Ok(())
             }),
-            flag('a', "all columns, also those that are not aggregated (not implemented yet)", |_, _| {
-                Err(ClientError::NotYet('a'))
+            flag('a', "all columns, also those that are not aggregated", |o, _| {
+                o.style.all_columns = true;
+                Ok(())
             }),
         ],
     ),
@@ -223,7 +279,7 @@ pub(crate) fn usage() -> String {
     for (title, rows) in TABLE {
         let _ = writeln!(usage, "\n{title}");
         for row in *rows {
-            let _ = writeln!(usage, "  {:<18}  {}", row.synopsis(), row.help);
+            let _ = writeln!(usage, "  {:<20}  {}", row.synopsis(), row.help);
         }
     }
     let _ = write!(usage, "\n{DATA}");
@@ -236,14 +292,23 @@ impl Row {
         let short = self.short.map(|c| format!("-{c}"));
         let long = self.long.map(|word| format!("--{word}"));
         let names: Vec<String> = short.into_iter().chain(long).collect();
-        format!("{}{}", names.join(", "), self.argument.map(|a| format!(" {a}")).unwrap_or_default())
+        let argument = match self.argument {
+            Some(optional) if optional.starts_with('[') => optional.to_owned(),
+            Some(argument) => format!(" {argument}"),
+            None => String::new(),
+        };
+        format!("{}{argument}", names.join(", "))
     }
 }
 
 impl Options {
     /// Reads a command line, its first argument being the program. As getopt does it: short options in
     /// clusters, arguments behind their letter or in the next word.
-    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ClientError> {
+    /// `classic` is for the peer's name.
+    pub(crate) fn parse(
+        args: impl IntoIterator<Item = OsString>,
+        classic: bool,
+    ) -> Result<Self, ClientError> {
         let mut options = Self {
             socket: DEFAULT_SOCKET.into(),
             asks: Vec::new(),
@@ -253,7 +318,13 @@ impl Options {
             counter: None,
             sum: false,
             top: None,
+            since: None,
+            token_file: None,
+            follow: None,
+            layout: None,
             style: Style::new(Dialect::Client),
+            strays: Vec::new(),
+            classic,
             warnings: Vec::new(),
         };
         let mut parser = lexopt::Parser::from_iter(args);
@@ -262,7 +333,8 @@ impl Options {
             let row = match parser.next().map_err(|error| bad_option(&error))? {
                 None => return Ok(options),
                 Some(lexopt::Arg::Value(word)) => {
-                    return Err(ClientError::Stray(word.to_string_lossy().into_owned()));
+                    options.strays.push(word.to_string_lossy().into_owned());
+                    continue;
                 }
                 Some(lexopt::Arg::Short(letter)) => rows()
                     .find(|row| row.short == Some(letter))
@@ -272,6 +344,7 @@ impl Options {
                     .ok_or_else(|| ClientError::BadOption(format!("unrecognized option '--{word}'")))?,
             };
             let value = match row.argument {
+                Some(argument) if argument.starts_with('[') => parser.optional_value().unwrap_or_default(),
                 Some(_) => parser.value().map_err(|error| bad_option(&error))?,
                 None => OsString::new(),
             };
@@ -294,9 +367,20 @@ impl Options {
         self.counter = shown.or(Some(Shown::One(Counter::Bytes)));
     }
 
+    fn set_top(&mut self, argument: &str) -> Result<(), ClientError> {
+        self.top = Some(match top(argument) {
+            Err(ClientError::UnknownCounter(word)) if self.classic => {
+                self.warnings.push(format!("-T, ignoring unknown counter type: {word}."));
+                Top { by: None, rows: top(&argument.replacen(&word, "bytes", 1))?.rows }
+            }
+            top => top?,
+        });
+        Ok(())
+    }
+
     fn set_layout(&mut self, word: &str) {
         match word.to_ascii_lowercase().parse() {
-            Ok(layout) => self.style.layout = layout,
+            Ok(layout) => self.layout = Some(layout),
             Err(_) => self.warnings.push(format!("-O, ignoring unknown output value: '{word}'.")),
         }
     }
@@ -325,7 +409,17 @@ fn top(argument: &str) -> Result<Top, ClientError> {
         counter(&word.to_ascii_lowercase()).ok_or_else(|| ClientError::UnknownCounter(word.to_owned()))?;
     let number = |text: &str| text.parse().map_err(|_| ClientError::NotANumber(text.to_owned()));
     // 0 means all, as in the peer.
-    Ok(Top { by, rows: rows.map(number).transpose()?.filter(|rows| *rows > 0) })
+    Ok(Top { by: Some(by), rows: rows.map(number).transpose()?.filter(|rows| *rows > 0) })
+}
+
+/// The argument of `--follow`. An interval shorter than the daemon's own 100 ms would show nothing more.
+fn interval(value: &OsString) -> Result<Duration, ClientError> {
+    let text = value.to_string_lossy();
+    if text.is_empty() {
+        return Ok(Duration::from_secs(1));
+    }
+    let seconds = text.parse().ok().filter(|seconds| (0.1..=1e6).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| ClientError::NotAnInterval(text.into_owned()))
 }
 
 fn bad_option(error: &lexopt::Error) -> ClientError {
@@ -346,7 +440,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, ClientError> {
-        Options::parse(std::iter::once("rpmacct").chain(line.split_whitespace()).map(Into::into))
+        Options::parse(std::iter::once("rpmacct").chain(line.split_whitespace()).map(Into::into), false)
     }
 
     #[test]
@@ -367,14 +461,29 @@ mod tests {
         let options = parse("-sueOcsv -E; -p/run/x").unwrap();
         assert_eq!(options.asks, [Ask::Table]);
         assert!(options.erase && options.style.numeric_protocols);
-        assert_eq!((options.style.layout, options.style.separator), (Layout::Csv, ';'));
+        assert_eq!((options.layout, options.style.separator), (Some(Layout::Csv), ';'));
         assert_eq!(options.socket, PathBuf::from("/run/x"));
         assert_eq!(parse("-s -E=").unwrap().style.separator, '=');
     }
 
     #[test]
+    fn the_interval_may_be_left_out() {
+        let seconds = |line| parse(line).unwrap().follow.unwrap().as_secs_f64();
+        assert_eq!(
+            (seconds("--follow"), seconds("--follow=10"), seconds("-s --follow=0.5")),
+            (1.0, 10.0, 0.5)
+        );
+        for wrong in ["0", "-1", "x", "1e9", "NaN", "0.01"] {
+            assert!(parse(&format!("--follow={wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_top() {
-        assert_eq!(parse("-s -T packets").unwrap().top, Some(Top { by: Counter::Packets, rows: None }));
-        assert_eq!(parse("-s -T bytes,5").unwrap().top, Some(Top { by: Counter::Bytes, rows: Some(5) }));
+        assert_eq!(parse("-s -T packets").unwrap().top, Some(Top { by: Some(Counter::Packets), rows: None }));
+        assert_eq!(
+            parse("-s -T bytes,5").unwrap().top,
+            Some(Top { by: Some(Counter::Bytes), rows: Some(5) })
+        );
     }
 }

@@ -19,10 +19,8 @@ pub(crate) fn selection(list: &str, data: &str, numeric: bool) -> Result<Selecti
         }
         None => data.split(';').map(str::trim).filter(|query| !query.is_empty()).collect(),
     };
-    match lines.len() {
-        0 => return Err(ClientError::NoQuery),
-        n if n > MAX_QUERIES => return Err(ClientError::TooManyQueries(n)),
-        _ => {}
+    if lines.len() > MAX_QUERIES {
+        return Err(ClientError::TooManyQueries(lines.len()));
     }
     let queries = lines.iter().map(|line| query(&primitives, line, numeric)).collect::<Result<_, _>>()?;
     Ok(Selection { primitives: primitives.iter().map(|row| row.word.to_owned()).collect(), queries })
@@ -128,7 +126,7 @@ mod tests {
     fn what_can_not_be_looked_for() {
         let error = |list, data: &str| selection(list, data, false).unwrap_err().to_string();
         assert_eq!(error("src_host,proto", "10.0.0.1"), "'10.0.0.1' has 1 values for 2 primitives");
-        assert_eq!(error("src_host", ""), "no value to look for");
+        assert!(selection("src_host", "", false).unwrap().queries.is_empty());
         assert_eq!(error("none", "1"), "unknown primitive 'none'");
         assert_eq!(error("proto", &"6;".repeat(5000)), "5000 queries, at most 4096 at once");
     }

@@ -36,6 +36,11 @@ pub(crate) fn talk(
     Ok(Reply { answer: reply.answer, rows: reply.rows, socket: socket.to_owned() })
 }
 
+/// Whether somebody listens there.
+pub(crate) fn knock(socket: &Path) -> Result<(), ClientError> {
+    connect(socket).map(drop)
+}
+
 impl Reply {
     /// The answer when it has no rows.
     pub(crate) fn answer(self) -> Result<Answer, ClientError> {
@@ -103,9 +108,8 @@ fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
         Ok(stream)
     });
     stream.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ClientError::NoServer(socket.to_owned())
-        }
+        io::ErrorKind::NotFound => ClientError::NoServer(socket.to_owned()),
+        io::ErrorKind::ConnectionRefused => ClientError::Stale(socket.to_owned()),
         _ => ClientError::NoConnection(socket.to_owned(), error),
     })
 }

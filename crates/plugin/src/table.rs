@@ -9,7 +9,10 @@
 //! An entry is whole words of eight octets; that of a pair of hosts is one cache line. Chunks never move and
 //! the index holds the hashes, so growing touches neither keys nor counters. A snapshot shares the chunks; one
 //! that is written to afterwards is copied first. So a query costs the writer one copy of the chunks that it
-//! touches, and never a pause for the whole table.
+//! touches, and never a pause for the whole table. Entries never move either, so what was added between two
+//! snapshots is found by comparing those chunks that they do not share.
+//!
+//! A table may have a limit. Keys that find it full are summed together, beside the entries: no counter is lost.
 //!
 //! A large table is bound by memory: a key costs a miss of the cache in the index, and one in the entries.
 //! [`SumTable::add_batch`] therefore looks at the index for a group of records first, then at their entries,
@@ -54,7 +57,14 @@ pub struct SumTable {
     hasher: RandomState,
     /// Entries, those that were reset included.
     len: usize,
+    /// Invariant: `len <= limit <= MAX_ENTRIES`.
+    limit: usize,
+    /// The sum of all keys that found the table full.
+    other: Counters,
 }
+
+/// The index numbers entries in 32 bits.
+const MAX_ENTRIES: usize = u32::MAX as usize;
 
 /// Where things lie, for keys of one length.
 #[derive(Debug, Clone, Copy)]
@@ -151,8 +161,32 @@ impl Chunk {
 impl SumTable {
     /// An empty table for keys of `key_len` octets.
     pub fn new(key_len: usize) -> Self {
-        let shape = Shape::new(key_len);
-        Self { shape, chunks: Vec::new(), index: HashTable::new(), hasher: RandomState::default(), len: 0 }
+        Self::with_limit(key_len, MAX_ENTRIES)
+    }
+
+    /// An empty table that never has more than `limit` entries.
+    pub fn with_limit(key_len: usize, limit: usize) -> Self {
+        Self {
+            shape: Shape::new(key_len),
+            chunks: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            len: 0,
+            limit: limit.min(MAX_ENTRIES),
+            other: Counters::default(),
+        }
+    }
+
+    /// How many entries with keys of `key_len` octets fit into so many bytes, their index included.
+    pub fn entries_within(bytes: usize, key_len: usize) -> usize {
+        let entry = Shape::new(key_len).words * size_of::<Word>();
+        // hashbrown's buckets are a power of two, with a byte of control each, and full at 7/8.
+        let bucket = size_of::<Slot>() + 1;
+        let fits = |buckets: usize| {
+            let left = bytes.saturating_sub(buckets.saturating_mul(bucket));
+            (left / entry).min(buckets / 8 * 7)
+        };
+        (3..usize::BITS - 8).map(|log| fits(1 << log)).max().unwrap_or(0).min(MAX_ENTRIES)
     }
 
     /// Adds the counters of all records of a batch.
@@ -184,17 +218,21 @@ impl SumTable {
             *entry = entry.filter(|entry| are_equal(self.key(words, *entry), key_words(record)));
         }
         for (record, (hash, entry)) in records().zip(hashes.iter().zip(entries)) {
-            let entry =
-                entry.unwrap_or_else(|| self.find_or_insert(*hash, key_words(record).iter().copied()));
-            self.add_to(words, entry, counters(record));
+            match entry.or_else(|| self.find_or_insert(*hash, key_words(record).iter().copied())) {
+                Some(entry) => self.add_to(words, entry, counters(record)),
+                None => self.other.add(counters(record)),
+            }
         }
     }
 
-    /// Adds counters to the entry of a key, which is made if there is none.
+    /// Adds counters to the entry of a key, which is made if there is none; in a full table, to
+    /// [`Self::other`].
     pub fn add(&mut self, key: &[u8], counters: Counters) {
         let key = words_of(key);
-        let entry = self.find_or_insert(self.hash(key.clone()), key);
-        self.add_to(self.shape.words, entry, counters);
+        match self.find_or_insert(self.hash(key.clone()), key) {
+            Some(entry) => self.add_to(self.shape.words, entry, counters),
+            None => self.other.add(counters),
+        }
     }
 
     /// The counters of a key.
@@ -223,6 +261,11 @@ impl SumTable {
         self.len == 0
     }
 
+    /// The sum of all keys that found the table full.
+    pub fn other(&self) -> Counters {
+        self.other
+    }
+
     /// Bytes that the table holds.
     pub fn memory(&self) -> usize {
         self.chunks.len() * self.shape.chunk_words() * size_of::<Word>() + self.index.allocation_size()
@@ -233,6 +276,7 @@ impl SumTable {
         self.chunks = Vec::new();
         self.index = HashTable::new();
         self.len = 0;
+        self.other = Counters::default();
     }
 
     /// The table as it is now. Costs a reference for each chunk, whatever is in it.
@@ -241,6 +285,7 @@ impl SumTable {
             shape: self.shape,
             chunks: self.chunks.iter_mut().map(Chunk::share).collect(),
             len: self.len,
+            other: self.other,
         }
     }
 
@@ -276,8 +321,10 @@ impl SumTable {
         found.map(|slot| slot.entry as usize)
     }
 
-    fn find_or_insert(&mut self, hash: u32, key: impl Iterator<Item = Word> + Clone) -> usize {
-        self.find(hash, &key).unwrap_or_else(|| self.insert(hash, key))
+    /// The entry of a key; `None` if it has none and the table is full.
+    fn find_or_insert(&mut self, hash: u32, key: impl Iterator<Item = Word> + Clone) -> Option<usize> {
+        let found = self.find(hash, &key);
+        found.or_else(|| (self.len < self.limit).then(|| self.insert(hash, key)))
     }
 
     fn insert(&mut self, hash: u32, key: impl Iterator<Item = Word>) -> usize {
@@ -324,6 +371,7 @@ pub struct Snapshot {
     shape: Shape,
     chunks: Vec<Arc<Words>>,
     len: usize,
+    other: Counters,
 }
 
 impl Snapshot {
@@ -340,6 +388,50 @@ impl Snapshot {
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The sum of all keys that found the table full.
+    pub fn other(&self) -> Counters {
+        self.other
+    }
+
+    /// Entries that may have changed since an earlier snapshot of the same table, which was not cleared in
+    /// between: their keys, what they count, and what they counted then. Those that were reset are there, too.
+    pub fn changes<'a>(
+        &'a self,
+        since: &'a Self,
+    ) -> impl Iterator<Item = (&'a [u8], Counters, Counters)> + use<'a> {
+        let Shape { key_len, words, chunk_bits } = self.shape;
+        let changed = self.chunks.iter().enumerate().filter(|(number, chunk)| {
+            since.chunks.get(*number).is_none_or(|earlier| !Arc::ptr_eq(chunk, earlier))
+        });
+        changed.flat_map(move |(number, chunk)| {
+            let earlier = since.chunks.get(number);
+            let entries = chunk.chunks_exact(words).enumerate();
+            let entries = entries.take(self.len - (number << chunk_bits));
+            entries.map(move |(place, entry)| {
+                let was_there = (number << chunk_bits) + place < since.len;
+                let then = earlier
+                    .filter(|_| was_there)
+                    .map_or_else(Counters::default, |chunk| read_counters(&chunk[place * words..][..words]));
+                (&entry[KEY..].as_flattened()[..key_len], read_counters(entry), then)
+            })
+        })
+    }
+
+    /// Bytes that this snapshot holds and a later one of the same table does not share.
+    pub fn memory_beside(&self, later: &Self) -> usize {
+        let pairs = self.chunks.iter().zip(&later.chunks);
+        self.memory_of(pairs.filter(|(chunk, later)| !Arc::ptr_eq(chunk, later)).count())
+    }
+
+    /// Bytes that nobody else holds, neither the table nor another snapshot.
+    pub fn own_memory(&self) -> usize {
+        self.memory_of(self.chunks.iter().filter(|chunk| Arc::strong_count(chunk) == 1).count())
+    }
+
+    fn memory_of(&self, chunks: usize) -> usize {
+        chunks * self.shape.chunk_words() * size_of::<Word>() + size_of_val(self.chunks.as_slice())
     }
 }
 
@@ -491,6 +583,67 @@ mod tests {
         table.add(b"", one(1));
         table.add(b"", one(2));
         assert_eq!(table.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_full_table_sums_what_does_not_fit() {
+        let mut table = SumTable::with_limit(1, 2);
+        for key in [b"a", b"b", b"c", b"d", b"a", b"c"] {
+            table.add(key, one(5));
+        }
+        assert_eq!(table.len(), 2);
+        assert_eq!(table.get(b"a").unwrap().packets, 2); // known keys still count
+        assert_eq!(table.get(b"c"), None);
+        assert_eq!((table.other().packets, table.other().bytes), (3, 15));
+        let full = table.take();
+        assert_eq!(full.other().packets, 3);
+        table.add(b"c", one(5));
+        assert_eq!(table.get(b"c").unwrap().packets, 1);
+        assert_eq!(table.other(), Counters::default());
+    }
+
+    #[test]
+    fn as_many_entries_as_fit_take_no_more_than_they_may() {
+        for bytes in [0, 1_000, 16_384, 1 << 20, 3 << 20] {
+            let entries = SumTable::entries_within(bytes, 34);
+            let mut table = SumTable::new(34);
+            let mut key = [0; 34];
+            for n in 0..entries as u64 {
+                key[..8].copy_from_slice(&n.to_be_bytes());
+                table.add(&key, one(1));
+            }
+            let used = entries * table.shape.words * size_of::<Word>() + table.index.allocation_size();
+            assert!(used <= bytes + 32, "{bytes}: {used}"); // a group of control bytes at the end
+        }
+        assert!(SumTable::entries_within(100_000_000, 34) > 1_000_000);
+        assert_eq!(SumTable::entries_within(usize::MAX, 34), MAX_ENTRIES);
+    }
+
+    #[test]
+    fn what_changed_between_two_snapshots() {
+        let mut table = SumTable::new(8);
+        for n in 0..5_000u64 {
+            table.add(&n.to_be_bytes(), one(1));
+        }
+        let then = table.snapshot();
+        assert_eq!(table.snapshot().changes(&then).count(), 0);
+        for n in [7, 4_999, 5_000, 20_000u64] {
+            table.add(&n.to_be_bytes(), one(10));
+        }
+        table.reset(&3u64.to_be_bytes());
+        let now = table.snapshot();
+        let changed: Vec<_> = now
+            .changes(&then)
+            .filter(|(_, now, then)| now != then)
+            .map(|(key, now, then)| (key.to_vec(), now.bytes, then.bytes))
+            .collect();
+        let row = |n: u64, now, then| (n.to_be_bytes().to_vec(), now, then);
+        assert_eq!(
+            changed,
+            [row(3, 0, 1), row(7, 11, 1), row(4_999, 11, 1), row(5_000, 10, 0), row(20_000, 10, 0)]
+        );
+        assert!(now.changes(&then).count() < 5_000, "chunks that are shared are not looked at");
+        assert_eq!(then.own_memory(), then.memory_beside(&now));
     }
 
     #[test]

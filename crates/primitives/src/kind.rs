@@ -84,6 +84,12 @@ impl Kind {
         matches!(self, Self::Number(_))
     }
 
+    /// The value of what is not there: all octets zero.
+    pub fn zero(self) -> Value {
+        static ZEROS: [u8; 64] = [0; 64];
+        self.value(&ZEROS[..self.width()])
+    }
+
     /// Reads a value from its octets. `octets` must be [`Self::width`] long.
     pub fn value(self, octets: &[u8]) -> Value {
         match self {

@@ -1,5 +1,6 @@
 //! Keys and counters as the lines that users and their scripts read.
 
+use std::io::Write as _;
 use std::str::FromStr;
 
 use crate::record::Counters;
@@ -82,6 +83,8 @@ pub struct Style {
     pub time: TimeStyle,
     /// The zone of times.
     pub zone: Zone,
+    /// A column for every primitive, not only for those that are aggregated.
+    pub all_columns: bool,
 }
 
 impl Style {
@@ -95,6 +98,7 @@ impl Style {
             numeric_protocols: false,
             time,
             zone: Zone::local(),
+            all_columns: false,
         }
     }
 
@@ -126,7 +130,7 @@ pub struct Rows {
 impl Rows {
     /// Rows of `schema` in `style`.
     pub fn new(schema: &Schema, style: Style) -> Self {
-        let mut columns = schema.columns().to_vec();
+        let mut columns = if style.all_columns { schema.all_columns() } else { schema.columns().to_vec() };
         if style.dialect == Dialect::Client {
             // A stable sort: only the interfaces move.
             columns.sort_by_key(|column| column.primitive().group != Group::Interface);
@@ -173,6 +177,46 @@ impl Rows {
             Layout::Json => self.json_row(key, counters, out),
             Layout::Formatted | Layout::EventFormatted => self.formatted_row(key, counters, out),
             Layout::Csv | Layout::EventCsv => self.csv_row(key, counters, out),
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends the line of all keys that found no room in a full table. Its first column says `other`, the rest
+    /// are `*`; in JSON they are null, and there is `"other": true`.
+    pub fn other(&self, counters: &Counters, out: &mut Vec<u8>) {
+        let text = |number: usize, column: &Column| match column {
+            Column::Key(_) | Column::Absent(_) if number == 0 => "other".to_owned(),
+            Column::Key(_) | Column::Absent(_) => "*".to_owned(),
+            Column::TcpFlags(_) => counters.tcp_flags.to_string(),
+        };
+        let cells = self.columns.iter().enumerate().map(|(number, column)| (column, text(number, column)));
+        match self.style.layout {
+            Layout::Json => {
+                out.push(b'{');
+                for row in self.primitives() {
+                    let _ = write!(out, "\"{}\": null, ", self.json_name(row));
+                }
+                let Counters { packets, bytes, .. } = counters;
+                let _ = write!(out, "\"other\": true, \"packets\": {packets}, \"bytes\": {bytes}}}");
+            }
+            Layout::Formatted | Layout::EventFormatted => {
+                for (column, text) in cells {
+                    padded(out, column.primitive().column_width, |out| {
+                        out.extend_from_slice(text.as_bytes());
+                    });
+                }
+                if self.style.layout.has_counters() {
+                    padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| write_number(counters.packets, out));
+                    write_number(counters.bytes, out);
+                }
+            }
+            Layout::Csv | Layout::EventCsv => {
+                let mut cells: Vec<String> = cells.map(|(_, text)| text).collect();
+                if self.style.layout.has_counters() {
+                    cells.extend([counters.packets.to_string(), counters.bytes.to_string()]);
+                }
+                out.extend_from_slice(cells.join(&self.separator).as_bytes());
+            }
         }
         out.push(b'\n');
     }
@@ -230,7 +274,7 @@ impl Rows {
             out.extend_from_slice(self.json_name(row).as_bytes());
             out.extend_from_slice(b"\": ");
             let number = match column {
-                Column::Key(_) => row.kind.is_json_number(),
+                Column::Key(_) | Column::Absent(_) => row.kind.is_json_number(),
                 // The client's answer has it as a string, in all versions of the peer.
                 Column::TcpFlags(_) => self.style.dialect == Dialect::Print,
             };
@@ -260,13 +304,13 @@ impl Rows {
         absent_ip: &'static str,
         out: &mut Vec<u8>,
     ) {
-        match column {
-            Column::Key(field) => {
-                let Style { numeric_protocols, time, ref zone, .. } = self.style;
-                write_value(field.value(key), ValueStyle { absent_ip, numeric_protocols, time, zone }, out);
-            }
-            Column::TcpFlags(_) => write_number(counters.tcp_flags.into(), out),
-        }
+        let value = match column {
+            Column::Key(field) => field.value(key),
+            Column::Absent(row) => row.kind.zero(),
+            Column::TcpFlags(_) => return write_number(counters.tcp_flags.into(), out),
+        };
+        let Style { numeric_protocols, time, ref zone, .. } = self.style;
+        write_value(value, ValueStyle { absent_ip, numeric_protocols, time, zone }, out);
     }
 }
 
@@ -398,6 +442,46 @@ mod tests {
         let heading = |dialect| lines("in_iface, src_mac, src_host", &[], style(dialect, Layout::Csv));
         assert!(heading(Dialect::Print).starts_with("SRC_MAC,IN_IFACE,SRC_IP,"));
         assert!(heading(Dialect::Client).starts_with("IN_IFACE,SRC_MAC,SRC_IP,"));
+    }
+
+    #[test]
+    fn all_columns_line_up() {
+        for layout in [Layout::Formatted, Layout::Csv] {
+            let style = Style { all_columns: true, ..style(Dialect::Client, layout) };
+            let text = lines("tcpflags, dst_host", &VALUES[1..2], style);
+            let (heading, row) = text.split_once('\n').unwrap();
+            let column = |name: &str| match layout {
+                Layout::Csv => heading.split(',').position(|h| h == name).unwrap(),
+                _ => heading.find(&format!(" {name} ")).unwrap() + 1,
+            };
+            let value = |name: &str| match layout {
+                Layout::Csv => row.split(',').nth(column(name)).unwrap(),
+                _ => row[column(name)..].split(' ').next().unwrap(),
+            };
+            assert_eq!(value("DST_IP"), "10.0.0.2");
+            assert_eq!(value("TCP_FLAGS"), "27");
+            assert_eq!(value("SRC_IP"), if layout == Layout::Csv { "" } else { "0" });
+            assert_eq!(value("SRC_MAC"), "00:00:00:00:00:00");
+            assert_eq!(value("TIMESTAMP_START"), "1970-01-01T00:00:00.000000Z");
+        }
+    }
+
+    #[test]
+    fn what_found_no_room_is_one_row() {
+        let row = |layout| {
+            let schema = Schema::parse("src_host, proto, tcpflags", SchemaOptions::default()).unwrap();
+            let mut out = Vec::new();
+            let counters = Counters { packets: 4, bytes: 260, tcp_flags: 2, ..Counters::default() };
+            Rows::new(&schema, style(Dialect::Client, layout)).other(&counters, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(row(Layout::Csv), "other,2,*,4,260\n");
+        assert_eq!(
+            row(Layout::Json),
+            "{\"ip_src\": null, \"tcp_flags\": null, \"ip_proto\": null, \"other\": true, \"packets\": 4, \"bytes\": 260}\n"
+        );
+        let words: Vec<String> = row(Layout::Formatted).split_whitespace().map(str::to_owned).collect();
+        assert_eq!(words, ["other", "2", "*", "4", "260"]);
     }
 
     #[test]

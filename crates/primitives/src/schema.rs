@@ -36,6 +36,8 @@ pub enum Column {
     Key(Field),
     /// The OR-ed TCP flags.
     TcpFlags(&'static Primitive),
+    /// A primitive that is not aggregated; shown as zero where all columns are wanted.
+    Absent(&'static Primitive),
 }
 
 /// What changes keys besides the words of `aggregate`.
@@ -145,6 +147,19 @@ impl Schema {
         &self.columns
     }
 
+    /// A column for every primitive there is, those that are not aggregated included.
+    pub fn all_columns(&self) -> Vec<Column> {
+        let is_of = |heading| move |column: &&Column| column.primitive().heading == heading;
+        let mut columns = Vec::<Column>::new();
+        for row in TABLE.iter().filter(|row| !matches!(row.role, Role::Nothing)) {
+            if !columns.iter().any(|column| is_of(row.heading)(&column)) {
+                let own = self.columns.iter().find(is_of(row.heading));
+                columns.push(own.copied().unwrap_or(Column::Absent(row)));
+            }
+        }
+        columns
+    }
+
     /// Octets of a key.
     pub fn key_len(&self) -> usize {
         self.key_len
@@ -222,7 +237,7 @@ impl Column {
     pub fn primitive(&self) -> &'static Primitive {
         match self {
             Self::Key(field) => field.primitive,
-            Self::TcpFlags(row) => row,
+            Self::TcpFlags(row) | Self::Absent(row) => row,
         }
     }
 }

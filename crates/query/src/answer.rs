@@ -10,9 +10,9 @@ use crate::error::QueryError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// To [`Request::Rows`](crate::Request::Rows): what the rows are.
-    Table(Shape),
+    Table(Shape, Context),
     /// To [`Request::Counts`](crate::Request::Counts): a sum for each query.
-    Sums(Vec<Sum>),
+    Sums(Vec<Sum>, Context),
     /// To [`Request::Erase`](crate::Request::Erase).
     Erased {
         /// Packets that were in the table.
@@ -22,6 +22,56 @@ pub enum Answer {
     Status(Status),
     /// To [`Request::Ledger`](crate::Request::Ledger).
     Ledger(Vec<Balance>),
+}
+
+/// What an answer is about, besides its rows or sums.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Context {
+    /// There if the table was full and could not give every key a row of its own.
+    pub other: Option<Other>,
+    /// There if increments were asked for.
+    pub increments: Option<Increments>,
+}
+
+/// The sum of all keys that found the table full: no packet is missing from the totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// Packets, of the same time as the rows.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Flows.
+    pub flows: u64,
+    /// TCP flags of all of them, OR-ed.
+    pub tcp_flags: u8,
+    /// Whether the sum is a row of the answer: it is none where only some keys were asked for.
+    pub is_row: bool,
+}
+
+/// What increments are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Increments {
+    /// Names the end of the interval; opaque.
+    pub token: String,
+    /// Begin of the interval, in nanoseconds since the epoch.
+    pub from: i64,
+    /// Its end.
+    pub to: i64,
+    /// Whether they are what was asked for.
+    pub basis: Basis,
+}
+
+/// What an answer to a question for increments holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// What was added since the moment that was named.
+    Asked,
+    /// The whole table: the token is of another daemon, or of the one before it was restarted.
+    Restarted,
+    /// The whole table: it was erased after the token was given.
+    Erased,
+    /// The whole table: the token is too old, and what it stood for is not kept any more.
+    Forgotten,
 }
 
 /// What is needed to read the rows of a table.
@@ -92,6 +142,8 @@ pub struct Status {
     pub packets: u64,
     /// Bytes of memory that the table takes.
     pub memory: u64,
+    /// The buckets that the configuration asks for, for `-t`.
+    pub buckets: u64,
     /// Seconds since the table was last erased; `None` if it never was.
     pub erased_before: Option<u64>,
 }
@@ -143,11 +195,18 @@ mod tests {
         assert!(error(shape("proto", 2)).ends_with("keys of 'proto' have 1 octets here and 2 there"));
     }
 
+    fn context() -> Context {
+        let other = Other { packets: 1, bytes: 60, flows: 0, tcp_flags: 2, is_row: true };
+        let token = "5f0c-1-17".to_owned();
+        let increments = Increments { token, from: 1, to: i64::MAX, basis: Basis::Erased };
+        Context { other: Some(other), increments: Some(increments) }
+    }
+
     #[test]
     fn answers_survive_the_way() {
         let ledger = vec![Balance::new("eth0", "accounted", u64::MAX).part("absorbed", u64::MAX)];
         for answer in [
-            Answer::Sums(vec![Sum { packets: u64::MAX, ..Sum::default() }]),
+            Answer::Sums(vec![Sum { packets: u64::MAX, ..Sum::default() }], context()),
             Answer::Erased { packets: 3 },
             Answer::Ledger(ledger),
         ] {

@@ -94,7 +94,7 @@ pub fn ask<S: Read + Write>(mut stream: S, request: &Request) -> Result<Reply<S>
         FrameKind::Answer => {
             let Envelope { complete, answer } = Envelope::of_json(&frame.payload)?;
             let key_len =
-                if let Answer::Table(shape) = &answer { Some(shape.schema()?.key_len()) } else { None };
+                if let Answer::Table(shape, _) = &answer { Some(shape.schema()?.key_len()) } else { None };
             Ok(Reply { answer, complete, rows: RowStream { stream, key_len, rows: 0, ended: false } })
         }
         FrameKind::Refusal => Err(refusal(&frame)),
@@ -178,11 +178,12 @@ mod tests {
     use rpmacct_primitives::{Schema, SchemaOptions};
 
     use super::*;
-    use crate::answer::{Shape, Sum};
+    use crate::answer::{Context, Shape, Sum};
     use crate::request::RowsRequest;
 
     fn table() -> Answer {
-        Answer::Table(Shape::of(&Schema::parse("src_host", SchemaOptions::default()).unwrap()))
+        let schema = Schema::parse("src_host", SchemaOptions::default()).unwrap();
+        Answer::Table(Shape::of(&schema), Context::default())
     }
 
     /// A stream that gives what was prepared and forgets what is written.
@@ -264,12 +265,12 @@ mod tests {
         let server = thread::spawn(move || {
             greet(&mut plugin).unwrap();
             let request = listen(&mut plugin).unwrap();
-            let answer = Answer::Sums(vec![Sum::default()]);
+            let answer = Answer::Sums(vec![Sum::default()], Context::default());
             AnswerWriter::new(&mut plugin, &answer, false).unwrap().end().unwrap();
             request
         });
         let mut reply = ask(client, &Request::Ledger).unwrap();
-        assert_eq!(reply.answer, Answer::Sums(vec![Sum::default()]));
+        assert_eq!(reply.answer, Answer::Sums(vec![Sum::default()], Context::default()));
         assert!(!reply.complete);
         assert!(reply.rows.next().is_none());
         assert_eq!(server.join().unwrap(), Request::Ledger);

@@ -21,7 +21,7 @@
 //! ```
 //! use std::os::unix::net::UnixStream;
 //! use rpmacct_primitives::{Counters, Schema, SchemaOptions};
-//! use rpmacct_query::{Answer, AnswerWriter, Request, RowsRequest, Shape, ask, greet, listen};
+//! use rpmacct_query::{Answer, AnswerWriter, Context, Request, RowsRequest, Shape, ask, greet, listen};
 //!
 //! let (mut plugin, client) = UnixStream::pair().unwrap();
 //! let schema = Schema::parse("proto", SchemaOptions::default()).unwrap();
@@ -29,12 +29,12 @@
 //! let server = std::thread::spawn(move || {
 //!     greet(&mut plugin).unwrap();
 //!     assert_eq!(listen(&mut plugin).unwrap(), Request::Rows(RowsRequest::default()));
-//!     let mut answer = AnswerWriter::new(&mut plugin, &Answer::Table(shape), true).unwrap();
+//!     let mut answer = AnswerWriter::new(&mut plugin, &Answer::Table(shape, Context::default()), true).unwrap();
 //!     answer.row(&[6], &Counters { packets: 4, bytes: 260, flows: 0, tcp_flags: 27 }).unwrap();
 //!     answer.end().unwrap();
 //! });
 //! let reply = ask(client, &Request::Rows(RowsRequest::default())).unwrap();
-//! let Answer::Table(shape) = reply.answer else { panic!() };
+//! let Answer::Table(shape, _) = reply.answer else { panic!() };
 //! assert_eq!(shape.schema().unwrap().aggregate(), "proto");
 //! let rows = reply.rows.collect::<Result<Vec<_>, _>>().unwrap();
 //! assert_eq!(rows[0].iter().next().unwrap().0, [6]);
@@ -50,11 +50,11 @@ mod hello;
 mod request;
 mod rows;
 
-pub use answer::{Answer, Shape, Status, Sum};
+pub use answer::{Answer, Basis, Context, Increments, Other, Shape, Status, Sum};
 pub use conversation::{AnswerWriter, Reply, RowStream, ask, greet, listen, refuse};
 pub use error::QueryError;
 pub use frame::{Frame, FrameKind, MAX_FRAME};
 pub use hello::{Hello, VERSION};
 pub use request::Request;
-pub use request::{Counter, CountsRequest, MAX_QUERIES, Octets, RowsRequest, Selection, Then, Top};
+pub use request::{Counter, CountsRequest, MAX_QUERIES, Octets, RowsRequest, Selection, Since, Then, Top};
 pub use rows::{PackedRows, row_len};

@@ -32,6 +32,8 @@ pub struct RowsRequest {
     pub selection: Option<Selection>,
     /// Sort, and perhaps only the first of them.
     pub top: Option<Top>,
+    /// Only what was added since then.
+    pub since: Option<Since>,
     /// What happens to the table in the same moment.
     pub then: Then,
 }
@@ -41,6 +43,8 @@ pub struct RowsRequest {
 pub struct CountsRequest {
     /// What is summed, query by query.
     pub selection: Selection,
+    /// Only what was added since then.
+    pub since: Option<Since>,
     /// What happens to the table in the same moment.
     pub then: Then,
 }
@@ -54,11 +58,22 @@ pub struct Selection {
     pub queries: Vec<Vec<Option<Octets>>>,
 }
 
+/// Since when increments are wanted. The answer names the moment that it was of by a new token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Since {
+    /// All that is in the table.
+    Start,
+    /// Since this moment: nothing but a token.
+    Now,
+    /// Since the moment of the answer that gave this token.
+    Token(String),
+}
+
 /// The order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Top {
-    /// Largest first; equal ones by their keys.
-    pub by: Counter,
+    /// Largest first, equal ones by their keys; `None` leaves the order of the table.
+    pub by: Option<Counter>,
     /// How many; all of them if there is none.
     pub rows: Option<u64>,
 }
@@ -147,7 +162,7 @@ mod tests {
             primitives: vec!["src_host".to_owned(), "proto".to_owned()],
             queries: vec![vec![Some(octets), None]],
         };
-        Request::Counts(CountsRequest { selection, then: Then::Reset })
+        Request::Counts(CountsRequest { selection, since: Some(Since::Now), then: Then::Reset })
     }
 
     #[test]
@@ -155,7 +170,7 @@ mod tests {
         let json = String::from_utf8(example().to_json().unwrap()).unwrap();
         assert_eq!(
             json,
-            r#"{"Counts":{"selection":{"primitives":["src_host","proto"],"queries":[["040a000001",null]]},"then":"Reset"}}"#
+            r#"{"Counts":{"selection":{"primitives":["src_host","proto"],"queries":[["040a000001",null]]},"since":"Now","then":"Reset"}}"#
         );
         assert_eq!(Request::of_json(json.as_bytes()).unwrap(), example());
     }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rpmacct_plugin::{Counters, Host, Schema};
 use rpmacct_query::{
-    Answer, AnswerWriter, CountsRequest, QueryError, Request, RowsRequest, Selection, Shape, Status, Sum,
-    Then, greet, listen, refuse,
+    Answer, AnswerWriter, Context, CountsRequest, Other, QueryError, Request, RowsRequest, Selection, Shape,
+    Since, Status, Sum, Then, greet, listen, refuse,
 };
 
 use crate::access::{Access, Peer};
 use crate::matcher::Matcher;
 use crate::server::Count;
-use crate::sink::{Pick, Picked, Picking, Question};
+use crate::sink::{NoToken, Pick, Picked, Picking, Question};
 use crate::timed::Timed;
 use crate::top;
 
@@ -36,6 +36,7 @@ pub(crate) struct Desk {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) access: Access,
     pub(crate) questions: Sender<Question>,
+    pub(crate) buckets: u64,
 }
 
 /// Why a question is not answered.
@@ -81,14 +82,14 @@ impl Desk {
         }
         match request {
             Request::Rows(request) => self.rows(request, peer, stream),
-            Request::Counts(request) => self.sums(&request, peer, stream),
+            Request::Counts(request) => self.sums(request, peer, stream),
             Request::Erase => {
                 let complete = self.host.settle(TO_SETTLE);
-                let packets = self.pick(Pick::Nothing, Then::Erase, peer)?.status.packets;
+                let packets = self.pick(Pick::Nothing, None, Then::Erase, peer)?.status.packets;
                 reply(&Answer::Erased { packets }, complete, stream)
             }
             Request::Status => {
-                let status = self.status(&self.pick(Pick::Nothing, Then::Keep, peer)?);
+                let status = self.status(&self.pick(Pick::Nothing, None, Then::Keep, peer)?);
                 reply(&Answer::Status(status), true, stream)
             }
             Request::Ledger => reply(&Answer::Ledger(self.host.ledger()), true, stream),
@@ -96,20 +97,24 @@ impl Desk {
     }
 
     fn rows(&self, request: RowsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
-        let RowsRequest { selection, top, then } = request;
+        let RowsRequest { selection, top, since, then } = request;
         let matcher = selection.map(|selection| self.matcher(&selection)).transpose()?;
         if then == Then::Reset && matcher.is_none() {
             return Err(Failure::Refused("a reset needs a selection".into()));
         }
         let complete = self.host.settle(TO_SETTLE);
-        let picked = self.pick(matcher.clone().map_or(Pick::All, Pick::Matching), then, peer)?;
+        let picked = self.pick(matcher.clone().map_or(Pick::All, Pick::Matching), since, then, peer)?;
         stream.extend(TO_ANSWER);
         let mut scratch = Vec::new();
         let is_wanted = |(key, _): &(&[u8], Counters)| {
             matcher.as_ref().is_none_or(|matcher| matcher.matches(key, &mut scratch))
         };
-        let rows = picked.rows.iter().filter(is_wanted);
-        let mut answer = AnswerWriter::new(stream, &Answer::Table(Shape::of(&self.schema)), complete)?;
+        let rows = picked.rows().filter(is_wanted);
+        // It is none of the largest few, and matches only what everything matches.
+        let is_row = top.is_none_or(|top| top.rows.is_none())
+            && matcher.as_ref().is_none_or(|matcher| matcher.match_all().next().is_some());
+        let answer = Answer::Table(Shape::of(&self.schema), context(&picked, is_row));
+        let mut answer = AnswerWriter::new(stream, &answer, complete)?;
         match top {
             Some(top) => {
                 for (key, counters) in top::select(rows, top) {
@@ -125,17 +130,23 @@ impl Desk {
         Ok(answer.end()?)
     }
 
-    fn sums(&self, request: &CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
-        let matcher = self.matcher(&request.selection)?;
+    fn sums(&self, request: CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+        let CountsRequest { selection, since, then } = request;
+        let matcher = self.matcher(&selection)?;
         let complete = self.host.settle(TO_SETTLE);
-        let picked = self.pick(Pick::Matching(Arc::clone(&matcher)), request.then, peer)?;
+        let picked = self.pick(Pick::Matching(Arc::clone(&matcher)), since, then, peer)?;
         let mut sums = vec![Sum::default(); matcher.queries()];
         let mut scratch = Vec::new();
-        for (key, counters) in picked.rows.iter() {
+        for (key, counters) in picked.rows() {
             matcher.each_query(key, &mut scratch, |number| add(&mut sums[number], &counters));
         }
+        let other = picked.other().unwrap_or_default();
+        if other != Counters::default() {
+            matcher.match_all().for_each(|number| add(&mut sums[number], &other));
+        }
         stream.extend(TO_ANSWER);
-        reply(&Answer::Sums(sums), complete, stream)
+        let is_row = (1..=matcher.match_all().count()).contains(&matcher.queries());
+        reply(&Answer::Sums(sums, context(&picked, is_row)), complete, stream)
     }
 
     fn matcher(&self, selection: &Selection) -> Result<Arc<Matcher>, Failure> {
@@ -150,23 +161,38 @@ impl Desk {
             entries: status.entries as u64,
             packets: status.packets,
             memory: status.memory as u64,
+            buckets: self.buckets,
             erased_before: status.erased.map(|moment| moment.elapsed().as_secs()),
         }
     }
 
     /// Asks the plugin's thread.
-    fn pick(&self, pick: Pick, then: Then, peer: Peer) -> Result<Picked, Failure> {
+    fn pick(&self, pick: Pick, since: Option<Since>, then: Then, peer: Peer) -> Result<Picked, Failure> {
         let (reply, picked) = bounded(1);
-        let request = Picking { pick, then, by: peer.uid };
+        let request = Picking { pick, since, then, by: peer.uid };
         let expires = Instant::now() + TO_START;
         let ending = || Failure::Refused("the daemon is ending".into());
         self.questions.send(Question { request, expires, reply }).map_err(|_| ending())?;
         self.host.wake();
-        picked.recv_timeout(TO_PICK).map_err(|error| match error {
-            RecvTimeoutError::Disconnected if Instant::now() < expires => ending(),
-            _ => Failure::Refused("the daemon is too busy to answer".into()),
-        })
+        match picked.recv_timeout(TO_PICK) {
+            Ok(picked) => picked
+                .map_err(|NoToken(text)| Failure::Refused(format!("'{text}' is not a token of rpmacct"))),
+            Err(RecvTimeoutError::Disconnected) if Instant::now() < expires => Err(ending()),
+            Err(_) => Err(Failure::Refused("the daemon is too busy to answer".into())),
+        }
     }
+}
+
+/// What the answer is about, besides its rows or sums.
+fn context(picked: &Picked, is_row: bool) -> Context {
+    let other = |Counters { packets, bytes, flows, tcp_flags }| Other {
+        packets,
+        bytes,
+        flows,
+        tcp_flags,
+        is_row: is_row && packets > 0,
+    };
+    Context { other: picked.other().map(other), increments: picked.increments.clone() }
 }
 
 fn reply(answer: &Answer, complete: bool, stream: &mut Timed) -> Result<(), Failure> {

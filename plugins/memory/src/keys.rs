@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
-use rpmacct_plugin::{ConfigError, Key, View};
+use rpmacct_plugin::{ConfigError, Key, SumTable, View};
 
 const IMT_PATH: Key = Key::path("imt_path")
     .default("/tmp/collect.pipe")
@@ -22,20 +22,31 @@ const IMT_GROUP: Key = Key::text("imt_group").doc(
 const IMT_BUCKETS: Key = Key::integer("imt_buckets", 1, i64::MAX)
     .default("32771")
     .option('b')
-    .doc("Accepted and without effect: the table grows as needed");
+    .doc("Needless here: the table grows as needed; it never holds fewer entries than this, and rpmacct -t shows so many buckets");
 
 const IMT_MEM_POOLS_NUMBER: Key = Key::integer("imt_mem_pools_number", 0, i64::MAX)
     .default("16")
     .option('m')
-    .doc("Accepted and without effect: the table grows as needed");
+    .doc("Times imt_mem_pools_size: bytes that the table may take, 0 for no limit; keys that find it full are summed in one row, `other`");
 
-const IMT_MEM_POOLS_SIZE: Key = Key::integer("imt_mem_pools_size", 1, i64::MAX)
-    .default("8192")
+const IMT_MEM_POOLS_SIZE: Key = Key::size("imt_mem_pools_size", 1, i64::MAX as u64)
+    .default("16777216")
     .option('s')
-    .doc("Accepted and without effect: the table grows as needed");
+    .doc("Times imt_mem_pools_number: bytes that the table may take (by default 256 MiB, three million pairs of hosts)");
 
-pub(crate) static KEYS: &[&Key] =
-    &[&IMT_PATH, &IMT_MODE, &IMT_GROUP, &IMT_BUCKETS, &IMT_MEM_POOLS_NUMBER, &IMT_MEM_POOLS_SIZE];
+const IMT_SINCE_SIZE: Key = Key::size("imt_since_size", 0, i64::MAX as u64)
+    .default("268435456")
+    .doc("Bytes that may be kept beside the table so that rpmacct --since and --follow get exact increments; what is beyond is forgotten, oldest first");
+
+pub(crate) static KEYS: &[&Key] = &[
+    &IMT_PATH,
+    &IMT_MODE,
+    &IMT_GROUP,
+    &IMT_BUCKETS,
+    &IMT_MEM_POOLS_NUMBER,
+    &IMT_MEM_POOLS_SIZE,
+    &IMT_SINCE_SIZE,
+];
 
 /// What the keys say.
 #[derive(Debug, Clone)]
@@ -46,6 +57,12 @@ pub(crate) struct Settings {
     pub(crate) mode: u32,
     /// The group that it belongs to.
     pub(crate) group: Option<Group>,
+    /// Buckets that the peer's table would have.
+    pub(crate) buckets: usize,
+    /// Bytes that the table may take; `None` for no limit.
+    pub(crate) table_size: Option<usize>,
+    /// Bytes that increments may take beside the table.
+    pub(crate) since_size: usize,
 }
 
 impl Settings {
@@ -58,8 +75,31 @@ impl Settings {
             },
         };
         let path = view.path(&IMT_PATH).unwrap_or(Path::new("/tmp/collect.pipe")).to_owned();
-        Ok(Self { path, mode: view.text(&IMT_MODE).and_then(mode).unwrap_or(0o777), group })
+        let pools = view.integer(&IMT_MEM_POOLS_NUMBER).map_or(0, i64::cast_unsigned);
+        let table_size = pools.saturating_mul(view.size(&IMT_MEM_POOLS_SIZE).unwrap_or(0));
+        let buckets = view.integer(&IMT_BUCKETS).map_or(1, i64::cast_unsigned);
+        Ok(Self {
+            path,
+            mode: view.text(&IMT_MODE).and_then(mode).unwrap_or(0o777),
+            group,
+            buckets: saturate(buckets),
+            table_size: (pools > 0).then_some(saturate(table_size)),
+            since_size: saturate(view.size(&IMT_SINCE_SIZE).unwrap_or(0)),
+        })
     }
+
+    /// The most entries of a table whose keys have `key_len` octets.
+    ///
+    /// As many as fit into the memory that the pools say, but never fewer than the buckets: these the peer has
+    /// beside its pools, so that no configuration holds less here than there.
+    pub(crate) fn max_entries(&self, key_len: usize) -> usize {
+        let fits = |bytes| SumTable::entries_within(bytes, key_len).max(self.buckets);
+        self.table_size.map_or(usize::MAX, fits)
+    }
+}
+
+fn saturate(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 fn check_mode(text: &str) -> Result<(), String> {

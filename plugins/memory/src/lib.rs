@@ -26,6 +26,7 @@ mod access;
 mod connection;
 mod keys;
 mod matcher;
+mod points;
 mod server;
 mod sink;
 mod socket;

@@ -78,6 +78,12 @@ impl Matcher {
         })
     }
 
+    /// The numbers of the queries that match every key.
+    pub(crate) fn match_all(&self) -> impl Iterator<Item = usize> {
+        let all = self.groups.iter().filter(|group| group.ranges.is_empty());
+        all.flat_map(|group| group.wanted.values().flatten().copied())
+    }
+
     /// Whether the key matches one of the queries. `scratch` is room to work in.
     pub(crate) fn matches(&self, key: &[u8], scratch: &mut Vec<u8>) -> bool {
         self.groups.iter().any(|group| group.queries(key, scratch).is_some())
@@ -199,6 +205,7 @@ mod tests {
         let udp = key(FIVE, "10.0.0.9,10.0.0.2,40000,80,17");
         assert_eq!(found(&matcher, &tcp), [0, 1, 3, 4]);
         assert_eq!(found(&matcher, &udp), [2, 3]);
+        assert_eq!(matcher.match_all().collect::<Vec<_>>(), [3]);
         assert!(matcher.exact_keys().is_none());
     }
 

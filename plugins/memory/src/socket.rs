@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn settings(path: &Path, mode: u32) -> Settings {
-        Settings { path: path.to_owned(), mode, group: None }
+        Settings { path: path.to_owned(), mode, group: None, buckets: 1, table_size: None, since_size: 0 }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use rpmacct_query::{Counter, Top};
 
 type Row<'a> = (&'a [u8], Counters);
 
-/// The rows in the order that `top` asks for: largest first, equal ones by their keys. Holds at most twice as
-/// many rows as are wanted.
+/// The rows in the order that `top` asks for: largest first, equal ones by their keys; or the first ones. Holds
+/// at most twice as many rows as are wanted.
 pub(crate) fn select<'a>(rows: impl Iterator<Item = Row<'a>>, top: Top) -> Vec<Row<'a>> {
-    let compare = |a: &Row<'_>, b: &Row<'_>| compare(a, b, top.by);
     let wanted = top.rows.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let Some(by) = top.by else { return rows.take(wanted).collect() };
+    let compare = |a: &Row<'_>, b: &Row<'_>| compare(a, b, by);
     let limit = wanted.saturating_mul(2).max(1024);
     let mut best = Vec::new();
     for row in rows {
@@ -58,11 +59,11 @@ mod tests {
                 (&key[..], Counters { bytes, ..Counters::default() })
             })
         };
-        let all = select(rows(), Top { by: Counter::Bytes, rows: None });
+        let all = select(rows(), Top { by: Some(Counter::Bytes), rows: None });
         assert!(all.is_sorted_by(|a, b| compare(a, b, Counter::Bytes) == Ordering::Less));
         assert_eq!(all.len(), 5_000);
         for n in [0, 1, 3, 600, 4_999, 5_000, 9_999] {
-            let some = select(rows(), Top { by: Counter::Bytes, rows: Some(n) });
+            let some = select(rows(), Top { by: Some(Counter::Bytes), rows: Some(n) });
             assert_eq!(some, all[..some.len()]);
             assert_eq!(some.len() as u64, n.min(5_000));
         }
@@ -72,7 +73,7 @@ mod tests {
     fn equal_ones_stand_by_their_keys() {
         let rows = [(&b"b"[..], 1), (b"a", 1), (b"c", 2)];
         let rows = rows.map(|(key, bytes)| (key, Counters { bytes, ..Counters::default() }));
-        let sorted = select(rows.into_iter(), Top { by: Counter::Bytes, rows: None });
+        let sorted = select(rows.into_iter(), Top { by: Some(Counter::Bytes), rows: None });
         assert_eq!(sorted.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [b"c", b"a", b"b"]);
         assert_eq!(bytes_of(&sorted), [2, 1, 1]);
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rpmacct_query::{Hello, Request, RowsRequest, Shape, VERSION, ask};
+use rpmacct_query::{Context, Hello, Request, RowsRequest, Shape, VERSION, ask};
 use support::{Collected, Daemon, TCP, UDP, client, pkt};
 
 /// A table of so many hosts.
@@ -289,6 +289,6 @@ fn the_table_tells_what_it_is() {
     let stream = UnixStream::connect(daemon.socket()).unwrap();
     let reply = ask(stream, &Request::Rows(RowsRequest::default())).unwrap();
     let shape = Shape { aggregate: "src_host,dst_host,tcpflags".into(), whole_seconds: false, key_len: 34 };
-    assert_eq!(reply.answer, rpmacct_query::Answer::Table(shape));
+    assert_eq!(reply.answer, rpmacct_query::Answer::Table(shape, Context::default()));
     assert!(reply.complete);
 }
