@@ -6,7 +6,8 @@
 use rpmacct_plugin::Plugin;
 
 /// The plugins, in the order in which they are listed to people.
-pub static CATALOGUE: &[&dyn Plugin] = &[&rpmacct_memory::Memory, &rpmacct_print::Print];
+pub static CATALOGUE: &[&dyn Plugin] =
+    &[&rpmacct_memory::Memory, &rpmacct_print::Print, &rpmacct_carbon::Carbon];
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
-use rpmacct_config::{Action, CommandLine, Config, Registry, Source, Warning};
+use rpmacct_config::{Action, CommandLine, Config, ConfigError, Registry, Source, Warning};
 use rpmacct_plugin::Plugin;
 use rpmacct_primitives::{Group, TABLE};
 
@@ -65,7 +65,10 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
         for warning in warnings {
             eprintln!("WARN: {warning}");
         }
-        return say("OK: the configuration is valid\n");
+        return match remarks(&plan, &config) {
+            Ok(remarks) => say(&format!("OK: the configuration is valid\n{remarks}")),
+            Err(errors) => refuse_all(&errors),
+        };
     }
     if command_line.action == Action::Setup {
         return match Opened::new(&plan, &config) {
@@ -74,6 +77,20 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
         };
     }
     launch(&plan, &config, &warnings)
+}
+
+/// What the plugins have to say of their configuration, one sentence a line.
+fn remarks(plan: &Plan, config: &Config) -> Result<String, Vec<ConfigError>> {
+    let (mut text, mut errors) = (String::new(), Vec::new());
+    for plugin in &plan.plugins {
+        match plugin.plugin.check(config.plugin(&plugin.name), &plugin.schema) {
+            Ok(remarks) => remarks.iter().for_each(|remark| {
+                let _ = writeln!(text, "{}: {remark}", plugin.speaker());
+            }),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(text) } else { Err(errors) }
 }
 
 /// Goes to the background if asked to, and runs.

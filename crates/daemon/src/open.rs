@@ -106,6 +106,7 @@ impl Opened {
                 tallies: Arc::clone(&tallies),
                 now,
                 foreground: !plan.daemonize,
+                live: overflow == Overflow::Lose,
             };
             let speaker = line.speaker.clone();
             let sink = plugin

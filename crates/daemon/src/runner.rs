@@ -90,7 +90,7 @@ pub(crate) enum Command {
 pub(crate) struct Absorbed {
     /// In packets times the pipeline's multiplicity.
     pub(crate) absorbed: u64,
-    pub(crate) balances: [Balance; 2],
+    pub(crate) balances: Vec<Balance>,
 }
 
 /// Runs a sink until its pipe ends.
@@ -206,5 +206,6 @@ fn count(of: &str, pipe: &Counts, tallies: &Tallies) -> Absorbed {
         .part("written", tallies.written.count())
         .part("lost by the destination", tallies.lost.count())
         .part("erased", tallies.erased.count());
-    Absorbed { absorbed, balances: [kept, purged] }
+    let balances = [kept, purged].into_iter().chain(tallies.more()).collect();
+    Absorbed { absorbed, balances }
 }

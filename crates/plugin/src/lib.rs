@@ -21,7 +21,7 @@ mod schedule;
 mod table;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use batch::Batch;
@@ -48,6 +48,13 @@ pub trait Plugin: Sync {
     /// Checks the configuration and opens what the sink needs (files, sockets). Runs before the daemon goes
     /// to the background, so that an error reaches whoever started it.
     fn open(&self, context: Context<'_>) -> Result<Box<dyn Sink>, OpenError>;
+
+    /// Checks the configuration and opens nothing: `rpmacctd check`. What is returned are sentences for the
+    /// user, such as what the plugin will need.
+    fn check(&self, settings: View<'_>, schema: &Schema) -> Result<Vec<String>, ConfigError> {
+        let _ = (settings, schema);
+        Ok(Vec::new())
+    }
 }
 
 /// What a sink is opened with.
@@ -66,6 +73,9 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Whether standard output belongs to somebody: false in the background.
     pub foreground: bool,
+    /// Whether frames come from an interface. While a savefile is read the sink may keep others waiting, and
+    /// nothing need be lost.
+    pub live: bool,
 }
 
 /// What a plugin may ask of the daemon, from any thread.
@@ -119,6 +129,20 @@ pub struct Tallies {
     pub lost: Tally,
     /// Packets that a client erased or reset.
     pub erased: Tally,
+    /// What the sink counts besides packets.
+    more: Mutex<Vec<Balance>>,
+}
+
+impl Tallies {
+    /// Replaces the balances of what the sink counts besides packets.
+    pub fn set_more(&self, balances: Vec<Balance>) {
+        *self.more.lock().unwrap_or_else(PoisonError::into_inner) = balances;
+    }
+
+    /// The balances of what the sink counts besides packets.
+    pub fn more(&self) -> Vec<Balance> {
+        self.more.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Why a plugin can't be opened.

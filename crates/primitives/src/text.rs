@@ -89,6 +89,16 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     i64::try_from(instant.as_nanosecond()).ok().map(Timestamp::from_nanos)
 }
 
+impl Value {
+    /// Appends the value as text that depends on no setting: protocols by name, times as seconds since the
+    /// epoch, nothing for an address that is absent.
+    pub fn write_text(self, out: &mut Vec<u8>) {
+        let zone = &Zone::utc();
+        let style = ValueStyle { absent_ip: "", numeric_protocols: false, time: TimeStyle::Epoch, zone };
+        write_value(self, style, out);
+    }
+}
+
 /// How an absent address is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ValueStyle<'a> {

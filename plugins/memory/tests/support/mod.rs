@@ -89,6 +89,7 @@ impl Daemon {
             tallies: Arc::clone(&tallies),
             now: Timestamp::ZERO,
             foreground: true,
+            live: true,
         })?;
         let thread = {
             let schema = Arc::clone(&schema);

@@ -52,6 +52,7 @@ impl Bench {
             tallies: Arc::clone(&tallies),
             now: at(0),
             foreground,
+            live: true,
         })?;
         Ok(Self { sink, tallies, schema })
     }
