@@ -22,6 +22,7 @@ fn read(name: &str) -> String {
 fn every_example_configuration_is_valid() {
     let mut examples: Vec<PathBuf> =
         fs::read_dir(root().join("conf")).unwrap().map(|e| e.unwrap().path()).collect();
+    examples.retain(|path| path.is_file()); // folders are for other programs
     examples.sort();
     assert!(examples.len() >= 5);
     for example in examples {
