@@ -1,0 +1,180 @@
+//! What pmacct 1.7.7 and 1.8.1 printed, command by command, and what the client prints under the name `pmacct`, with
+//! the same configurations and captures behind it.
+//!
+//! `tests/transcript_reviewed.tsv` lists every command whose answer differs, with its reason. Rows have no order but
+//! where they are sorted; the words of the usage are our own.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use support::{Daemon, Launch, bin, shared};
+
+/// The transcripts, and what stood at the default path when they were made.
+const TRANSCRIPTS: [(&str, Default); 2] =
+    [("client_samples_master.txt", Default::StaleSocket), ("client_samples.txt", Default::Nothing)];
+
+/// The configurations that stand behind their commands.
+const CONFIGURATIONS: [&str; 3] = ["imt1", "imt2", "imt3"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Default {
+    Nothing,
+    StaleSocket,
+}
+
+/// What stands in the transcripts for the usage.
+const USAGE: &str = "<usage text, same as pmacct -h>\n";
+
+#[test]
+fn scripts_see_what_they_always_saw() {
+    let Some(shared) = shared() else { return };
+    let samples = shared.join("spec/samples");
+    let reviewed = reviewed();
+    let (mut matched, mut listed, mut total, mut wrong) = (0, 0, 0, String::new());
+    for (name, default) in TRANSCRIPTS {
+        let stage = Stage::set(&samples, default);
+        let transcript = fs::read_to_string(samples.join(name)).unwrap();
+        for (number, block) in (1..).zip(transcript.split("\n$ ")) {
+            let (command, expected) = block.split_once('\n').unwrap();
+            let command = command.trim_start_matches("$ ");
+            total += 1;
+            let printed = stage.run(command);
+            let is_equal = same(command, &printed, expected);
+            match reviewed.get(&(name.to_owned(), number)) {
+                None if is_equal => matched += 1,
+                Some(Review { command: ours, .. }) if !is_equal && ours == command => listed += 1,
+                review => {
+                    let why = if is_equal { "listed, and equal" } else { "not listed, and differs" };
+                    let _ = writeln!(wrong, "--- {name} {number}: {command}: {why} {review:?}");
+                    let _ = writeln!(wrong, "{}\n--- but\n{}", cut(expected), cut(&printed));
+                }
+            }
+        }
+    }
+    eprintln!("{matched} answers match, {listed} differ and are listed, of {total}");
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(listed, reviewed.len(), "the list has lines that nothing needs");
+    assert!(total > 150 && matched > 120, "{matched} of {total}");
+}
+
+/// Daemons behind the sockets, and a client under the name of the peer's.
+struct Stage {
+    folder: tempfile::TempDir,
+    _daemons: Vec<Daemon>,
+}
+
+impl Stage {
+    fn set(samples: &Path, default: Default) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        symlink(bin("rpmacct"), path.join("pmacct")).unwrap();
+        fs::write(path.join("q.txt"), "10.0.0.1\n10.0.0.2\n").unwrap();
+        let daemons = CONFIGURATIONS.iter().map(|name| start(samples, name, path)).collect();
+        if default == Default::StaleSocket {
+            drop(UnixListener::bind(path.join("default")).unwrap()); // its file stays
+        }
+        Self { folder, _daemons: daemons }
+    }
+
+    /// Runs a command of the transcript: what it prints, in the transcript's form.
+    fn run(&self, command: &str) -> String {
+        let words = command.split_whitespace().skip(1);
+        let mut client = Command::new(self.folder.path().join("pmacct"));
+        client.current_dir(self.folder.path());
+        if !command.contains(" -p ") {
+            client.args(["-p", "default"]);
+        }
+        let output = client.args(words).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|out| String::from_utf8(out).unwrap());
+        let stderr = if stderr.is_empty() { stderr } else { format!("[stderr]\n{stderr}") };
+        let code = output.status.code().unwrap();
+        let printed = format!("{stdout}{stderr}[rc={code}]\n");
+        printed.replace("'default'", "'/tmp/collect.pipe'")
+    }
+}
+
+/// A daemon with a configuration of the samples, its paths in `folder`.
+fn start(samples: &Path, name: &str, folder: &Path) -> Daemon {
+    let text = fs::read_to_string(samples.join(name).with_extension("conf")).unwrap();
+    let at = |line: &str| match line.split_once(": ") {
+        Some(("pcap_savefile", capture)) => format!("pcap_savefile: {}\n", samples.join(capture).display()),
+        Some(("imt_path", socket)) => format!("imt_path: {}\n", folder.join(socket).display()),
+        _ => format!("{line}\n"),
+    };
+    let mut daemon = Launch::conf(&text.lines().map(at).collect::<String>()).start();
+    daemon.wait_for_log("finished reading");
+    daemon
+}
+
+/// Whether two answers are the same to a script.
+fn same(command: &str, printed: &str, expected: &str) -> bool {
+    let expected = format!("{}\n", spelled_out(expected).trim_end());
+    if let Some((before, after)) = expected.split_once(USAGE) {
+        // The peer's transcript names the path of its program.
+        let after = after.replace("inst/bin/pmacct: ", "pmacct: ");
+        return printed.starts_with(before) && printed.ends_with(&after);
+    }
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+        if !command.contains(" -T ") {
+            let heading = usize::from(!command.contains("json")).min(lines.len());
+            lines[heading..].sort_unstable();
+        }
+        lines
+    };
+    sorted(printed) == sorted(&expected)
+}
+
+/// With the lines of empty buckets that the transcript only counts.
+fn spelled_out(text: &str) -> String {
+    let mut bucket = 0;
+    let mut spelled = String::new();
+    for line in text.lines() {
+        if let Some(count) = line.strip_prefix("... (").and_then(|rest| rest.split(' ').next()) {
+            for _ in 0..count.parse().unwrap() {
+                let _ = writeln!(spelled, "{bucket}\t");
+                bucket += 1;
+            }
+        } else {
+            if line.starts_with(&format!("{bucket}\t")) {
+                bucket += 1;
+            }
+            let _ = writeln!(spelled, "{line}");
+        }
+    }
+    spelled
+}
+
+/// A line of the list.
+#[derive(Debug)]
+struct Review {
+    command: String,
+    #[allow(dead_code)] // for the reader of a failure
+    reason: String,
+}
+
+/// The list, by transcript and number of the command.
+fn reviewed() -> BTreeMap<(String, usize), Review> {
+    let line = |line: &str| {
+        let [file, number, command, reason] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        assert!(reason.len() > 10, "{line}");
+        let review = Review { command: command.to_owned(), reason: reason.to_owned() };
+        ((file.to_owned(), number.parse().unwrap()), review)
+    };
+    include_str!("transcript_reviewed.tsv").lines().skip(1).map(line).collect()
+}
+
+/// Enough of a long answer.
+fn cut(text: &str) -> String {
+    let lines = text.lines().take(12).map(|line| line.chars().take(200).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
