@@ -1,5 +1,8 @@
 //! Whole frames, as they come from an interface.
 
+#[path = "support/invariants.rs"]
+mod invariants;
+
 use proptest::prelude::*;
 use rpmacct_packet::{Fragment, LinkType, MacAddr, Packet, Reason, Skip, VlanTag};
 
@@ -214,27 +217,6 @@ fn an_unset_length_is_that_of_the_frame() {
     assert_eq!(packet.ip_len(), 44);
 }
 
-/// Calls every accessor, and checks what must hold for all packets.
-fn read_all(link: LinkType, frame: &[u8], wire_len: u32) {
-    assert!(link.is_supported());
-    let Ok(packet) = Packet::decode(link, frame, wire_len) else { return };
-    assert!(packet.network().len() as u32 <= packet.ip_len());
-    assert!(packet.network().len() <= packet.frame().len());
-    assert_eq!(packet.src_octets().len(), if packet.is_ipv6() { 16 } else { 4 });
-    assert_eq!(packet.dst_octets().len(), packet.src_octets().len());
-    assert!(packet.ip_len() >= if packet.is_ipv6() { 40 } else { 20 });
-    assert_eq!(packet.etype(), if packet.is_ipv6() { 0x86dd } else { 0x0800 });
-    let later = packet.fragment().is_some_and(|fragment| !fragment.is_first());
-    assert!(!later || (packet.transport().is_none() && !packet.is_cut()));
-    assert!(!packet.is_cut() || (packet.ports().is_none() && packet.tcp_flags().is_none()));
-    assert!(packet.vlan().is_some() || packet.inner_vlan().is_none());
-    assert_eq!(packet.mpls().iter().len(), packet.mpls().len());
-    assert_eq!(packet.mpls().is_empty(), packet.mpls().top().is_none());
-    assert_eq!(packet.src_mac().is_some() || packet.dst_mac().is_some(), packet.src_mac().is_some());
-    // Formatting reads the rest.
-    assert!(!format!("{packet:?} {:?} {:?} {:?}", packet.src_ip(), packet.dst_ip(), packet.tos()).is_empty());
-}
-
 /// Frames whose headers lead deep into the decoder.
 fn deep_frames() -> Vec<(LinkType, Vec<u8>)> {
     let chain = "60000000 0064 00 40 20010db8000000000000000000000001 20010db8000000000000000000000002
@@ -263,8 +245,8 @@ fn frames_cut_at_every_byte() {
         let whole = decode(link, &frame).unwrap_or_else(|skip| panic!("{link}: {skip}"));
         assert!(whole.tcp_flags().is_some(), "{link} does not reach TCP");
         for captured in 0..frame.len() {
-            read_all(link, &frame[..captured], frame.len() as u32);
-            read_all(link, &frame[..captured], 0);
+            invariants::check(link, &frame[..captured], frame.len() as u32);
+            invariants::check(link, &frame[..captured], 0);
         }
     }
 }
@@ -278,7 +260,7 @@ proptest! {
 
     #[test]
     fn any_bytes(link in any_link(), frame in prop::collection::vec(any::<u8>(), 0..200), wire_len: u32) {
-        read_all(link, &frame, wire_len);
+        invariants::check(link, &frame, wire_len);
     }
 
     /// Damaged frames get further than arbitrary bytes.
@@ -293,7 +275,7 @@ proptest! {
             let at = at.index(frame.len());
             frame[at] = value;
         }
-        read_all(link, &frame, wire_len);
-        read_all(link, &frame[..captured.index(frame.len())], wire_len);
+        invariants::check(link, &frame, wire_len);
+        invariants::check(link, &frame[..captured.index(frame.len())], wire_len);
     }
 }

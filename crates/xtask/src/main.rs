@@ -6,6 +6,7 @@
 mod bench;
 mod capture_file;
 mod demo;
+mod fuzz;
 mod interface;
 mod needs;
 mod setup;
@@ -15,7 +16,7 @@ mod test;
 use std::env;
 use std::process::ExitCode;
 
-const TASKS: &[Task] = &[setup::TASK, demo::TASK, test::TASK, bench::TASK];
+const TASKS: &[Task] = &[setup::TASK, demo::TASK, test::TASK, fuzz::TASK, bench::TASK];
 
 /// A command of `cargo xtask`.
 struct Task {

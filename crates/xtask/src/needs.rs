@@ -53,6 +53,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: [Some("tshark"), Some("wireshark-cli"), Some("wireshark-cli"), Some("tshark")],
     },
     Need {
+        what: "a C++ compiler, for the fuzzer",
+        purpose: Purpose::Tests,
+        probe: Probe::Program("c++"),
+        packages: [Some("g++"), Some("gcc-c++"), Some("gcc"), Some("g++")],
+    },
+    Need {
         what: "softflowd, to compare with",
         purpose: Purpose::Peers,
         probe: Probe::Program("softflowd"),

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::needs::Purpose;
-use crate::{Failure, Task, setup, shell};
+use crate::{Failure, Task, fuzz, setup, shell};
 
 pub(crate) const TASK: Task = Task {
     name: "test",
@@ -49,6 +49,7 @@ const STEPS: &[Step] = &[
     Step { name: "tests", run: || cargo(&["test", "--workspace"]) },
     // Each once, in test mode: they are measured by `cargo bench`.
     Step { name: "micro-benchmarks", run: || cargo(&["test", "--bench", "micro", "--", "--test"]) },
+    Step { name: "a minute of fuzzing", run: || fuzz::run_all(60).map(|()| Outcome::Passed) },
     Step { name: "documentation", run: documentation },
     Step { name: "client without libpcap", run: lone_client },
     Step { name: "licences and sources", run: || deny(&["licenses", "bans", "sources"]) },
