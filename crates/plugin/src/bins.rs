@@ -149,7 +149,7 @@ impl Bins {
         let local = self.local(at)?;
         let (begin, end) = self.period(local)?;
         let count = i64::from(self.length.count);
-        let elapsed = self.length.unit.between(begin, local)?;
+        let elapsed = self.length.unit.between(begin, local);
         let start = self.length.unit.after(begin, elapsed - elapsed.rem_euclid(count))?;
         let next = self.length.unit.after(start, count)?.min(end);
         Some(self.instant(start)?..self.instant(next)?)
@@ -174,6 +174,13 @@ impl Bins {
     /// the clocks are put forward.
     fn instant(&self, local: DateTime) -> Option<i64> {
         Some(self.zone.to_ambiguous_timestamp(local).compatible().ok()?.as_second())
+    }
+}
+
+impl BinError {
+    /// What was expected.
+    pub fn expected(&self) -> &'static str {
+        self.0
     }
 }
 
@@ -251,13 +258,13 @@ impl Unit {
     }
 
     /// Whole units from `begin` to `local`, which is not earlier or, for what is counted from 1970, may be.
-    fn between(self, begin: DateTime, local: DateTime) -> Option<i64> {
+    fn between(self, begin: DateTime, local: DateTime) -> i64 {
         if self == Self::Month {
             let months = |t: DateTime| i64::from(t.year()) * 12 + i64::from(t.month());
-            return Some(months(local) - months(begin));
+            return months(local) - months(begin);
         }
         let seconds = local.duration_since(begin).as_secs();
-        Some(seconds.div_euclid(self.nominal_secs()))
+        seconds.div_euclid(self.nominal_secs())
     }
 
     fn after(self, begin: DateTime, count: i64) -> Option<DateTime> {

@@ -127,7 +127,7 @@ pub struct Tallies {
     pub written: Tally,
     /// Packets that the destination did not take.
     pub lost: Tally,
-    /// Packets that a client erased or reset.
+    /// Packets that a client erased or reset, or that the configuration does not want written.
     pub erased: Tally,
     /// What the sink counts besides packets.
     more: Mutex<Vec<Balance>>,

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub written: u64,
     /// Packets that never will.
     pub lost: u64,
+    /// Packets that the configuration does not want written.
+    pub erased: u64,
     /// What went wrong. It is logged.
     pub error: Option<SinkError>,
 }
@@ -72,6 +74,7 @@ impl Outcome {
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
         self.lost += other.lost;
+        self.erased += other.erased;
         self.error = self.error.take().or(other.error);
     }
 }
@@ -201,14 +204,15 @@ impl<P: Purge> Purger<P> {
 
     /// Counts what became of packets.
     fn settle(&mut self, outcome: Outcome) -> Result<(), SinkError> {
-        let Outcome { written, lost, error } = outcome;
-        let done = written + lost;
-        debug_assert!(done <= self.held, "{done} packets written or lost of {} that were given", self.held);
+        let Outcome { written, lost, erased, error } = outcome;
+        let done = written + lost + erased;
+        debug_assert!(done <= self.held, "{done} packets are said to be done with, of {} given", self.held);
         self.held -= done;
         self.tallies.in_table.take(done);
         self.tallies.purged.add(done);
         self.tallies.written.add(written);
         self.tallies.lost.add(lost);
+        self.tallies.erased.add(erased);
         error.map_or(Ok(()), Err)
     }
 }
@@ -414,7 +418,7 @@ mod tests {
             let mut state = self.0.lock().unwrap();
             let (written, lost) = state.next.take().unwrap_or((state.held, 0));
             state.held -= written + lost;
-            Outcome { written, lost, error: None }
+            Outcome { written, lost, ..Outcome::default() }
         }
 
         fn next(&self, written: u64, lost: u64) {

@@ -3,8 +3,10 @@
 use std::io::Write as _;
 use std::str::FromStr;
 
+use rpmacct_packet::Timestamp;
+
 use crate::record::Counters;
-use crate::schema::{Column, Schema};
+use crate::schema::{Column, Field, Schema};
 use crate::table::{Group, Primitive};
 use crate::text::{TimeStyle, ValueStyle, Zone, write_number, write_value};
 
@@ -85,6 +87,10 @@ pub struct Style {
     pub zone: Zone,
     /// A column for every primitive, not only for those that are aggregated.
     pub all_columns: bool,
+    /// JSON types as those of pmacctd 1.7: TCP flags are a string.
+    pub json_as_1_7: bool,
+    /// JSON objects begin with `"event_type": "purge"`: print's do.
+    pub event_type: bool,
 }
 
 impl Style {
@@ -99,6 +105,8 @@ impl Style {
             time,
             zone: Zone::local(),
             all_columns: false,
+            json_as_1_7: false,
+            event_type: dialect == Dialect::Print,
         }
     }
 
@@ -125,7 +133,15 @@ pub struct Rows {
     separator: String,
     /// Whether a value may hold the separator, so that each must be looked at.
     may_need_quotes: bool,
+    /// The columns that say when the rows' bin of time began and when they are written, as a row shows them;
+    /// `None` if there are none.
+    stamps: Option<Vec<u8>>,
 }
+
+/// Headings of [`Rows::stamps`].
+const STAMPS: [&str; 2] = ["STAMP_INSERTED", "STAMP_UPDATED"];
+/// Their width in formatted output, that of all times.
+const STAMP_WIDTH: usize = 31;
 
 impl Rows {
     /// Rows of `schema` in `style`.
@@ -138,7 +154,47 @@ impl Rows {
         let separator = style.separator.to_string();
         // What values are made of: numbers, names of protocols, addresses, times.
         let may_need_quotes = style.separator.is_ascii_alphanumeric() || "+-.:_ \"".contains(style.separator);
-        Self { columns, style, separator, may_need_quotes }
+        Self { columns, style, separator, may_need_quotes, stamps: None }
+    }
+
+    /// Adds two columns before the counters: the beginning of the rows' bin of time, and when they are written.
+    #[must_use]
+    pub fn with_stamps(self) -> Self {
+        Self { stamps: Some(Vec::new()), ..self }
+    }
+
+    /// What these two columns show from now on. Without [`Self::with_stamps`] nothing.
+    pub fn set_stamps(&mut self, inserted: Timestamp, updated: Timestamp) {
+        let Self { stamps: Some(stamps), style: Style { layout, time, zone, .. }, separator, .. } = self
+        else {
+            return;
+        };
+        stamps.clear();
+        let mut stamp = Vec::new();
+        for (name, at) in [("stamp_inserted", inserted), ("stamp_updated", updated)] {
+            stamp.clear();
+            time.write_seconds(at, zone, &mut stamp);
+            match layout {
+                Layout::Json => {
+                    stamps.extend([b"\"", name.as_bytes(), b"\": \"", &stamp, b"\", "].into_iter().flatten());
+                }
+                Layout::Formatted | Layout::EventFormatted => {
+                    padded(stamps, STAMP_WIDTH, |out| out.extend_from_slice(&stamp));
+                }
+                Layout::Csv | Layout::EventCsv => {
+                    if !stamps.is_empty() {
+                        stamps.extend_from_slice(separator.as_bytes());
+                    }
+                    quote_if_needed(&mut stamp, 0, separator);
+                    stamps.extend_from_slice(&stamp);
+                }
+            }
+        }
+    }
+
+    /// Appends the value of a part of the key, as the rows show it; nothing for an address that is absent.
+    pub fn value_of(&self, field: &Field, key: &[u8], out: &mut Vec<u8>) {
+        self.value(&Column::Key(*field), key, &Counters::default(), "", out);
     }
 
     /// Appends the heading line. JSON has none.
@@ -148,6 +204,9 @@ impl Rows {
             Layout::Formatted | Layout::EventFormatted => {
                 for row in self.primitives() {
                     padded(out, row.column_width, |out| out.extend_from_slice(row.heading.as_bytes()));
+                }
+                for heading in self.stamp_headings() {
+                    padded(out, STAMP_WIDTH, |out| out.extend_from_slice(heading.as_bytes()));
                 }
                 if self.style.layout.has_counters() {
                     padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"PACKETS"));
@@ -159,6 +218,10 @@ impl Rows {
                 for row in self.primitives() {
                     between.next(out);
                     out.extend_from_slice(row.heading.as_bytes());
+                }
+                for heading in self.stamp_headings() {
+                    between.next(out);
+                    out.extend_from_slice(heading.as_bytes());
                 }
                 if self.style.layout.has_counters() {
                     for heading in ["PACKETS", "BYTES"] {
@@ -227,6 +290,10 @@ impl Rows {
         if is_word { row.word } else { row.json }
     }
 
+    fn stamp_headings(&self) -> impl Iterator<Item = &'static str> {
+        STAMPS.into_iter().filter(|_| self.stamps.is_some())
+    }
+
     fn primitives(&self) -> impl Iterator<Item = &'static Primitive> {
         self.columns.iter().map(Column::primitive)
     }
@@ -238,6 +305,7 @@ impl Rows {
             padded(out, row.value_width, |out| self.value(column, key, counters, absent_ip, out));
             out.extend(std::iter::repeat_n(b' ', row.column_width - row.value_width));
         }
+        out.extend_from_slice(self.stamps.as_deref().unwrap_or_default());
         if self.style.layout.has_counters() {
             padded(out, PACKETS_WIDTH, |out| write_number(counters.packets, out));
             out.extend_from_slice(b"  ");
@@ -255,6 +323,10 @@ impl Rows {
                 quote_if_needed(out, start, &self.separator);
             }
         }
+        if let Some(stamps) = &self.stamps {
+            between.next(out);
+            out.extend_from_slice(stamps);
+        }
         if self.style.layout.has_counters() {
             for n in [counters.packets, counters.bytes] {
                 between.next(out);
@@ -265,7 +337,7 @@ impl Rows {
 
     fn json_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
         out.push(b'{');
-        if self.style.dialect == Dialect::Print {
+        if self.style.event_type {
             out.extend_from_slice(br#""event_type": "purge", "#);
         }
         for column in &self.columns {
@@ -276,7 +348,7 @@ impl Rows {
             let number = match column {
                 Column::Key(_) | Column::Absent(_) => row.kind.is_json_number(),
                 // The client's answer has it as a string, in all versions of the peer.
-                Column::TcpFlags(_) => self.style.dialect == Dialect::Print,
+                Column::TcpFlags(_) => self.style.dialect == Dialect::Print && !self.style.json_as_1_7,
             };
             // Text values are addresses, names and times: nothing in them needs escaping.
             if !number {
@@ -288,6 +360,7 @@ impl Rows {
             }
             out.extend_from_slice(b", ");
         }
+        out.extend_from_slice(self.stamps.as_deref().unwrap_or_default());
         out.extend_from_slice(br#""packets": "#);
         write_number(counters.packets, out);
         out.extend_from_slice(br#", "bytes": "#);
@@ -419,6 +492,41 @@ mod tests {
             lines("src_host, tcpflags", &VALUES[..1], style(Dialect::Client, Layout::Json)),
             "{\"ip_src\": \"10.0.0.1\", \"tcp_flags\": \"27\", \"packets\": 4, \"bytes\": 260}\n"
         );
+    }
+
+    #[test]
+    fn json_as_1_7_has_flags_as_a_string() {
+        let style = Style { json_as_1_7: true, ..style(Dialect::Print, Layout::Json) };
+        assert!(lines("tcpflags", &[], style).contains("\"tcp_flags\": \"27\""));
+    }
+
+    #[test]
+    fn stamps_stand_before_the_counters() {
+        let line = |aggregate, layout| {
+            let schema = Schema::parse(aggregate, SchemaOptions::default()).unwrap();
+            let mut rows = Rows::new(&schema, style(Dialect::Print, layout)).with_stamps();
+            let at = |secs: i64| Timestamp::from_secs_nanos(1_700_000_000 + secs, 5);
+            rows.set_stamps(at(-200), at(0));
+            rows.set_stamps(at(-20), at(1)); // the last ones count
+            let (mut out, key) = (Vec::new(), vec![0; schema.key_len()]);
+            rows.header(&mut out);
+            rows.row(&key, &Counters { packets: 4, bytes: 260, flows: 0, tcp_flags: 27 }, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            line("src_port", Layout::Csv),
+            "SRC_PORT,STAMP_INSERTED,STAMP_UPDATED,PACKETS,BYTES\n\
+             0,2023-11-14 22:13:00,2023-11-14 22:13:21,4,260\n"
+        );
+        assert!(line("none", Layout::Csv).ends_with("\n2023-11-14 22:13:00,2023-11-14 22:13:21,4,260\n"));
+        assert!(line("src_port", Layout::Json).contains(
+            "\"port_src\": 0, \"stamp_inserted\": \"2023-11-14 22:13:00\", \
+             \"stamp_updated\": \"2023-11-14 22:13:21\", \"packets\": 4"
+        ));
+        let formatted = line("src_port", Layout::Formatted);
+        let place = |text| formatted.lines().map(|line| line.find(text)).collect::<Vec<_>>();
+        assert_eq!(place("STAMP_UPDATED")[0], place("2023-11-14 22:13:21")[1]);
+        assert_eq!(place("PACKETS")[0], place("4      ")[1]);
     }
 
     #[test]

@@ -37,20 +37,36 @@ impl Zone {
     pub fn local() -> Self {
         Self(TimeZone::system())
     }
+
+    /// The zone itself, for calendars.
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
+    }
 }
 
 impl TimeStyle {
-    /// Appends a time to `out`.
+    /// Appends a time to `out`, with microseconds.
     pub fn write(self, time: Option<Timestamp>, zone: &Zone, out: &mut Vec<u8>) {
-        let (secs, nanos) = time.map_or((0, 0), |t| (t.secs(), t.subsec_nanos()));
-        let micros = nanos / 1_000;
-        if self == Self::Epoch {
-            let _ = write!(out, "{secs}.{micros:06}");
-            return;
-        }
         if time.is_none() && self == Self::Plain {
             out.extend_from_slice(b"0000-00-00 00:00:00.000000");
             return;
+        }
+        let (secs, nanos) = time.map_or((0, 0), |t| (t.secs(), t.subsec_nanos()));
+        self.write_parts(secs, Some(nanos / 1_000), zone, out);
+    }
+
+    /// Appends a time to `out`, in whole seconds.
+    pub fn write_seconds(self, time: Timestamp, zone: &Zone, out: &mut Vec<u8>) {
+        self.write_parts(time.secs(), None, zone, out);
+    }
+
+    fn write_parts(self, secs: i64, micros: Option<u32>, zone: &Zone, out: &mut Vec<u8>) {
+        let fraction = |out: &mut Vec<u8>| {
+            let _ = micros.map(|micros| write!(out, ".{micros:06}"));
+        };
+        if self == Self::Epoch {
+            let _ = write!(out, "{secs}");
+            return fraction(out);
         }
         let instant = jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX);
         let offset = zone.0.to_offset(instant);
@@ -58,7 +74,7 @@ impl TimeStyle {
         let separator = if self == Self::Plain { ' ' } else { 'T' };
         let _ = write!(
             out,
-            "{:04}-{:02}-{:02}{separator}{:02}:{:02}:{:02}.{micros:06}",
+            "{:04}-{:02}-{:02}{separator}{:02}:{:02}:{:02}",
             t.year(),
             t.month(),
             t.day(),
@@ -66,6 +82,7 @@ impl TimeStyle {
             t.minute(),
             t.second()
         );
+        fraction(out);
         let minutes = offset.seconds() / 60;
         match self {
             Self::Zulu if minutes == 0 => out.push(b'Z'),
@@ -196,6 +213,10 @@ mod tests {
         assert_eq!(write(TimeStyle::Zulu, time), "2023-11-14T22:13:20.100000Z");
         assert_eq!(write(TimeStyle::Epoch, time), "1700000000.100000");
         assert_eq!(write(TimeStyle::Plain, None), "0000-00-00 00:00:00.000000");
+        let seconds = |style: TimeStyle| text(|out| style.write_seconds(time.unwrap(), &Zone::utc(), out));
+        assert_eq!(seconds(TimeStyle::Plain), "2023-11-14 22:13:20");
+        assert_eq!(seconds(TimeStyle::Rfc3339), "2023-11-14T22:13:20+00:00");
+        assert_eq!(seconds(TimeStyle::Epoch), "1700000000");
     }
 
     #[test]

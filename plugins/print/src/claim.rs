@@ -4,11 +4,9 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use rpmacct_plugin::{OpenError, Timestamp};
+use rpmacct_plugin::OpenError;
 
-use crate::file_name::FileName;
-
-/// The names that are taken, as they are at the epoch.
+/// The names that are taken, with their variables.
 static TAKEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 
 /// A name that is taken until this is dropped.
@@ -16,14 +14,13 @@ static TAKEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 pub(crate) struct Claim(PathBuf);
 
 impl Claim {
-    pub(crate) fn new(name: &FileName) -> Result<Self, OpenError> {
-        let path = name.at(Timestamp::ZERO);
+    pub(crate) fn new(pattern: PathBuf) -> Result<Self, OpenError> {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if !taken.insert(path.clone()) {
-            let path = path.display();
+        if !taken.insert(pattern.clone()) {
+            let path = pattern.display();
             return Err(OpenError::Other(format!("another plugin writes {path} anew at each purge, too")));
         }
-        Ok(Self(path))
+        Ok(Self(pattern))
     }
 }
 

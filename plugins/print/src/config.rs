@@ -1,121 +1,21 @@
-//! The plugin's configuration keys, and what they say.
-//!
-//! The peer keeps `print_*`, `sql_*`, `amqp_*` and `kafka_*` in the same fields, so that any spelling sets
-//! any of these plugins. Only one such spelling is an alias here: `sql_refresh_time`, which the peer's own
-//! manual gives for `-r`. The others belong to plugins that have their own keys.
+//! What the configuration says.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use nix::unistd::{Group, User};
 use rpmacct_config::nearest;
-use rpmacct_plugin::{ConfigError, Key, Timestamp, View};
+use rpmacct_plugin::{BinLength, Bins, ConfigError, RoundOff, Schema, Timestamp, View};
 use rpmacct_primitives::{Dialect, Layout, Style, TimeStyle, Zone};
 
-use crate::file_name::FileName;
+use crate::draft::Owner;
+use crate::file_name::{FileName, Intervals};
+use crate::keys;
+use crate::preprocess::Preprocess;
+use crate::trigger::CommandLine;
 
-/// All rows of this file.
-pub(crate) static KEYS: &[&Key] = &[
-    &REFRESH_TIME,
-    &STARTUP_DELAY,
-    &OUTPUT,
-    &OUTPUT_FILE,
-    &APPEND,
-    &WRITE_EMPTY_FILE,
-    &LATEST_FILE,
-    &LOCK_FILE,
-    &SEPARATOR,
-    &MARKERS,
-    &NUM_PROTOS,
-    &CACHE_ENTRIES,
-    &MAX_WRITERS,
-    &TIMESTAMPS_UTC,
-    &TIMESTAMPS_SINCE_EPOCH,
-    &TIMESTAMPS_RFC3339,
-];
-
-/// A year: longer intervals are mistakes.
-const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
-
-const REFRESH_TIME: Key = Key::seconds("print_refresh_time", 1, MAX_SECONDS)
-    .alias(&["sql_refresh_time"])
-    .default("60")
-    .option('r')
-    .doc("Seconds between purges, counted from the full minute");
-
-const STARTUP_DELAY: Key = Key::seconds("print_startup_delay", 0, MAX_SECONDS)
-    .default("0")
-    .doc("Seconds that each purge is later than it would be");
-
-const OUTPUT: Key = Key::text("print_output")
-    .default("formatted")
-    .option('O')
-    .checked(|word| layout(word).map(drop))
-    .doc("Form of the output: formatted, csv, json, or without counters event_formatted, event_csv");
-
-/// Forms that only the peer has.
-const NOT_YET: &[&str] = &["avro", "avro_bin", "avro_json", "custom"];
-
-const OUTPUT_FILE: Key = Key::path("print_output_file")
-    .option('o')
-    .checked(|text| file_name(text, Duration::ZERO, TimeZone::UTC).map(drop))
-    .doc(
-        "File to write, made anew at each purge; %d %H %m %M %s %S %w %W %Y %z stand for the time of the \
-         purge as in strftime(3), $ref for print_refresh_time; standard output if not set",
-    );
-
-const APPEND: Key = Key::flag("print_output_file_append")
-    .default("false")
-    .switch('A', "true")
-    .doc("Append to the file instead of making it anew; the header is written only into a new file");
-
-const WRITE_EMPTY_FILE: Key =
-    Key::flag("print_write_empty_file").default("false").doc("Make the file even if there was no traffic");
-
-const LATEST_FILE: Key = Key::path("print_latest_file")
-    .checked(|text| link_name(text, Duration::ZERO).map(drop))
-    .doc("Symbolic link to the newest file, for names with the time in them");
-
-const LOCK_FILE: Key = Key::path("print_output_lock_file")
-    .doc("File that is locked while standard output is written, for several writers on one terminal");
-
-const SEPARATOR: Key =
-    Key::character("print_output_separator").default(",").option('E').doc("What separates values in CSV");
-
-const MARKERS: Key = Key::flag("print_markers")
-    .default("false")
-    .switch('M', "true")
-    .doc("Mark the beginning and the end of each purge with a line");
-
-const NUM_PROTOS: Key = Key::flag("print_num_protos")
-    .default("false")
-    .switch('u', "true")
-    .doc("Protocols as numbers instead of names");
-
-const CACHE_ENTRIES: Key = Key::integer("print_cache_entries", 1, MAX_CACHE_ENTRIES).doc(
-    "Eleven times as many entries, as in the peer, are kept before they are purged early; 8388608 entries \
-     if not set",
-);
-
-const MAX_WRITERS: Key = Key::integer("print_max_writers", 1, 99)
-    .default("10")
-    .doc("Needless here: the plugin's own thread writes");
-
-const TIMESTAMPS_UTC: Key =
-    Key::flag("timestamps_utc").default("false").doc("Times in UTC instead of the machine's zone");
-
-const TIMESTAMPS_SINCE_EPOCH: Key =
-    Key::flag("timestamps_since_epoch").default("false").doc("Times as seconds since 1970-01-01T00:00:00Z");
-
-const TIMESTAMPS_RFC3339: Key = Key::flag("timestamps_rfc3339")
-    .alias(&["timestamps_rfc9557"])
-    .default("false")
-    .doc("Times as 2023-11-14T22:13:20.100000+00:00");
-
-/// Entries that the peer keeps for each of `print_cache_entries`.
-const ENTRIES_PER_BUCKET: i64 = 11;
-/// So that the table can number its entries with 32 bits.
-const MAX_CACHE_ENTRIES: i64 = u32::MAX as i64 / ENTRIES_PER_BUCKET;
 /// Entries if nobody says how many: half a gigabyte of pairs of hosts.
 const DEFAULT_LIMIT: usize = 8 << 20;
 
@@ -123,100 +23,232 @@ const DEFAULT_LIMIT: usize = 8 << 20;
 pub(crate) struct Settings {
     pub(crate) refresh: Duration,
     pub(crate) delay: Duration,
+    pub(crate) bins: Option<Bins>,
+    /// Bins go by the time of arrival.
+    pub(crate) by_arrival: bool,
+    /// Whether rows show their bin and the time of the purge.
+    pub(crate) stamps: bool,
     /// Entries at which the table is purged early.
     pub(crate) limit: usize,
+    pub(crate) preprocess: Preprocess,
+    pub(crate) form: Form,
     pub(crate) style: Style,
+    pub(crate) avro: AvroSettings,
     pub(crate) markers: bool,
+    pub(crate) trigger: Option<CommandLine>,
+    /// Triggers that run at once.
+    pub(crate) triggers: usize,
     pub(crate) output: Output,
+}
+
+/// What only Avro needs.
+pub(crate) struct AvroSettings {
+    pub(crate) schema_file: Option<PathBuf>,
+    /// Bytes.
+    pub(crate) block_size: usize,
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text(Layout),
+    /// An object container file.
+    Avro,
+    /// The records of [`Self::Avro`] in Avro's JSON encoding, one a line.
+    AvroJson,
 }
 
 /// Where the output goes.
 pub(crate) enum Output {
     Stdout { lock: Option<PathBuf> },
-    File { name: FileName, append: bool, write_empty: bool, latest: Option<PathBuf> },
+    File { name: FileName, append: bool, write_empty: bool, latest: Option<FileName>, owner: Owner },
 }
 
 impl Settings {
-    pub(crate) fn read(view: &View<'_>) -> Result<Self, ConfigError> {
+    pub(crate) fn read(view: &View<'_>, schema: &Schema) -> Result<Self, ConfigError> {
         let seconds = |key| Duration::from_secs(view.seconds(key).unwrap_or_default());
-        let refresh = seconds(&REFRESH_TIME);
-        let entries = view.integer(&CACHE_ENTRIES).and_then(|n| usize::try_from(n * ENTRIES_PER_BUCKET).ok());
+        let refresh = seconds(&keys::REFRESH_TIME);
+        let entries = view
+            .integer(&keys::CACHE_ENTRIES)
+            .and_then(|n| usize::try_from(n * keys::ENTRIES_PER_BUCKET).ok());
+        let bins = bins(view)?;
+        let history = bins.as_ref().map_or(0, Bins::nominal_secs).unsigned_abs();
+        let intervals = Intervals { refresh, history: Duration::from_secs(history) };
+        let form: Form = view.text(&keys::OUTPUT).and_then(|word| word.parse().ok()).unwrap_or_default();
+        let is_counted = |key| view.integer(key).and_then(|n| usize::try_from(n).ok());
+        let is_async = view.flag(&keys::TRIGGER_EXEC_ASYNC);
         Ok(Self {
             refresh,
-            delay: seconds(&STARTUP_DELAY),
+            delay: seconds(&keys::STARTUP_DELAY),
+            stamps: bins.is_some() && (view.flag(&keys::HISTORY_STAMPS) || form.always_has_stamps()),
+            bins,
+            by_arrival: view.flag(&keys::TIME_NEW),
             limit: entries.unwrap_or(DEFAULT_LIMIT),
-            style: style(view),
-            markers: view.flag(&MARKERS),
-            output: output(view, refresh)?,
+            preprocess: view
+                .text(&keys::PREPROCESS)
+                .and_then(|text| preprocess(text).ok())
+                .unwrap_or_default()
+                .all(view.word(&keys::PREPROCESS_TYPE) == Some("all")),
+            form,
+            style: style(view, form),
+            avro: AvroSettings {
+                schema_file: view.path(&keys::AVRO_SCHEMA_FILE).map(Path::to_owned),
+                block_size: view
+                    .size(&keys::AVRO_BUFFER_SIZE)
+                    .and_then(|n| usize::try_from(n).ok())
+                    .unwrap_or(1),
+            },
+            markers: view.flag(&keys::MARKERS),
+            trigger: view.text(&keys::TRIGGER_EXEC).and_then(|text| trigger(text).ok()),
+            triggers: if is_async { is_counted(&keys::MAX_WRITERS).unwrap_or(1) } else { 1 },
+            output: output(view, schema, intervals)?,
         })
     }
 }
 
-fn style(view: &View<'_>) -> Style {
+impl Form {
+    /// The words that choose a form, in the order of the documentation.
+    const WORDS: &[&str] =
+        &["formatted", "csv", "json", "event_formatted", "event_csv", "avro", "avro_bin", "avro_json"];
+
+    /// JSON and Avro have names for what is in them; of lines of text the columns are counted.
+    fn always_has_stamps(self) -> bool {
+        matches!(self, Self::Text(Layout::Json) | Self::Avro | Self::AvroJson)
+    }
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::Text(Layout::Formatted)
+    }
+}
+
+impl FromStr for Form {
+    /// What was expected.
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let word = word.to_ascii_lowercase();
+        match word.as_str() {
+            "avro" | "avro_bin" => return Ok(Self::Avro),
+            "avro_json" => return Ok(Self::AvroJson),
+            _ => {}
+        }
+        word.parse().map(Self::Text).map_err(|_| {
+            let expected = format!("one of {}", Self::WORDS.join(", "));
+            if word == "custom" {
+                return format!("{expected}; rpmacctd loads no libraries");
+            }
+            match nearest(&word, Self::WORDS.iter().copied()) {
+                Some(meant) => format!("{expected}; did you mean {meant}?"),
+                None => expected,
+            }
+        })
+    }
+}
+
+fn bins(view: &View<'_>) -> Result<Option<Bins>, ConfigError> {
+    let Some(length) = view.text(&keys::HISTORY).and_then(|text| text.parse::<BinLength>().ok()) else {
+        return Ok(None);
+    };
+    let round_off = view.text(&keys::HISTORY_ROUNDOFF).and_then(|text| RoundOff::parse(text).ok().flatten());
+    let offset = Duration::from_secs(view.seconds(&keys::HISTORY_OFFSET).unwrap_or_default());
+    let bins = Bins::new(length, round_off, offset, zone(view).time_zone().clone());
+    if offset.as_secs() >= bins.nominal_secs().unsigned_abs() {
+        return Err(view.error(&keys::HISTORY_OFFSET, format!("less seconds than a bin has ({length})")));
+    }
+    Ok(Some(bins))
+}
+
+fn zone(view: &View<'_>) -> Zone {
+    if view.flag(&keys::TIMESTAMPS_UTC) { Zone::utc() } else { Zone::local() }
+}
+
+fn style(view: &View<'_>, form: Form) -> Style {
+    let style = Style::new(Dialect::Print);
     Style {
-        layout: view.text(&OUTPUT).and_then(|word| layout(word).ok()).unwrap_or(Layout::Formatted),
-        separator: view.character(&SEPARATOR).unwrap_or(','),
-        numeric_protocols: view.flag(&NUM_PROTOS),
-        time: if view.flag(&TIMESTAMPS_SINCE_EPOCH) {
+        layout: match form {
+            Form::Text(layout) => layout,
+            Form::Avro | Form::AvroJson => Layout::Json,
+        },
+        separator: view.character(&keys::SEPARATOR).unwrap_or(','),
+        numeric_protocols: view.flag(&keys::NUM_PROTOS),
+        time: if view.flag(&keys::TIMESTAMPS_SINCE_EPOCH) {
             TimeStyle::Epoch
-        } else if view.flag(&TIMESTAMPS_RFC3339) {
+        } else if view.flag(&keys::TIMESTAMPS_RFC3339) {
             TimeStyle::Rfc3339
         } else {
             TimeStyle::Plain
         },
-        zone: if view.flag(&TIMESTAMPS_UTC) { Zone::utc() } else { Zone::local() },
-        ..Style::new(Dialect::Print)
+        zone: zone(view),
+        // Avro's own JSON has the types of its schema.
+        json_as_1_7: form != Form::AvroJson && view.word(&keys::JSON_COMPAT) == Some("1.7"),
+        event_type: matches!(form, Form::Text(_)),
+        ..style
     }
 }
 
-fn output(view: &View<'_>, refresh: Duration) -> Result<Output, ConfigError> {
-    let text = view.text(&OUTPUT_FILE);
+fn output(view: &View<'_>, schema: &Schema, intervals: Intervals) -> Result<Output, ConfigError> {
+    let text = view.text(&keys::OUTPUT_FILE);
     // `/dev/stdout` is not opened: behind it may be a file, which would be cut, or a socket, which can't be.
     let Some(text) = text.filter(|text| *text != "/dev/stdout") else {
-        return Ok(Output::Stdout { lock: view.path(&LOCK_FILE).map(Path::to_owned) });
+        return Ok(Output::Stdout { lock: view.path(&keys::LOCK_FILE).map(Path::to_owned) });
     };
-    let zone = if view.flag(&TIMESTAMPS_UTC) { TimeZone::UTC } else { TimeZone::system() };
-    let name = file_name(text, refresh, zone).map_err(|expected| view.error(&OUTPUT_FILE, expected))?;
-    if !name.is_dynamic() && name.at(Timestamp::ZERO).is_dir() {
-        return Err(view.error(&OUTPUT_FILE, "a file, not a directory"));
+    let name = file_name(text, intervals, zone(view).time_zone().clone())
+        .and_then(|name| name.bind(schema))
+        .map_err(|expected| view.error(&keys::OUTPUT_FILE, expected))?;
+    let is_dynamic = name.has_time() || name.has_values();
+    if !is_dynamic && name.at_time(Timestamp::ZERO).is_dir() {
+        return Err(view.error(&keys::OUTPUT_FILE, "a file, not a directory"));
     }
-    let latest = view.text(&LATEST_FILE).map(|text| link_name(text, refresh));
-    let latest = latest.transpose().map_err(|expected| view.error(&LATEST_FILE, expected))?;
+    let latest = view.text(&keys::LATEST_FILE).map(|text| link_name(text, intervals)?.bind(schema));
+    let latest = latest.transpose().map_err(|expected| view.error(&keys::LATEST_FILE, expected))?;
+    let id = |key, read: fn(&str) -> Result<u32, String>| view.text(key).and_then(|text| read(text).ok());
     Ok(Output::File {
-        append: view.flag(&APPEND),
-        write_empty: view.flag(&WRITE_EMPTY_FILE),
+        append: view.flag(&keys::APPEND),
+        write_empty: view.flag(&keys::WRITE_EMPTY_FILE),
         // A name that stays the same is its own newest file, as in the peer.
-        latest: latest.filter(|_| name.is_dynamic()),
+        latest: latest.filter(|_| is_dynamic),
+        owner: Owner { uid: id(&keys::FILES_UID, user), gid: id(&keys::FILES_GID, group) },
         name,
     })
 }
 
-/// On an error: what was expected. A text, not one of several words: those that the peer has besides ours
-/// are neither offered to anybody nor taken for slips.
-fn layout(word: &str) -> Result<Layout, String> {
-    let word = word.to_ascii_lowercase();
-    word.parse().map_err(|_| {
-        let expected = format!("one of {}", Layout::WORDS.join(", "));
-        if NOT_YET.contains(&word.as_str()) {
-            return format!("{expected}; {word} is not implemented yet");
-        }
-        match nearest(&word, Layout::WORDS.iter().copied()) {
-            Some(meant) => format!("{expected}; did you mean {meant}?"),
-            None => expected,
-        }
+/// On an error: what was expected.
+pub(crate) fn file_name(text: &str, intervals: Intervals, zone: TimeZone) -> Result<FileName, String> {
+    FileName::parse(text, intervals, zone).map_err(|problem| {
+        format!("a path with %d %H %m %M %s %S %w %W %Y %z, $ref, $hst or $ and a primitive; {problem}")
     })
 }
 
 /// On an error: what was expected.
-fn file_name(text: &str, refresh: Duration, zone: TimeZone) -> Result<FileName, String> {
-    FileName::parse(text, refresh, zone)
-        .map_err(|problem| format!("a path with %d %H %m %M %s %S %w %W %Y %z or $ref; {problem}"))
+pub(crate) fn link_name(text: &str, intervals: Intervals) -> Result<FileName, String> {
+    match FileName::parse(text, intervals, TimeZone::UTC) {
+        Ok(name) if !name.has_time() => Ok(name),
+        Ok(_) => Err("a path without times".to_owned()),
+        Err(problem) => Err(format!("a path with $ref, $hst or $ and a primitive; {problem}")),
+    }
 }
 
 /// On an error: what was expected.
-fn link_name(text: &str, refresh: Duration) -> Result<PathBuf, String> {
-    match FileName::parse(text, refresh, TimeZone::UTC) {
-        Ok(name) if !name.is_dynamic() => Ok(name.at(Timestamp::ZERO)),
-        _ => Err("a path without variables but $ref".to_owned()),
-    }
+pub(crate) fn preprocess(text: &str) -> Result<Preprocess, String> {
+    text.parse().map_err(|problem| format!("word=number, …, of {}; {problem}", Preprocess::words()))
+}
+
+/// On an error: what was expected.
+pub(crate) fn trigger(text: &str) -> Result<CommandLine, String> {
+    let line = CommandLine::parse(text).and_then(|line| line.check().map(|()| line));
+    line.map_err(|problem| format!("a program that can be run, and its arguments; {problem}"))
+}
+
+/// On an error: what was expected.
+pub(crate) fn user(text: &str) -> Result<u32, String> {
+    let by_name = || User::from_name(text).ok().flatten().map(|user| user.uid.as_raw());
+    text.parse().ok().or_else(by_name).ok_or_else(|| "a user, by name or number".to_owned())
+}
+
+/// On an error: what was expected.
+pub(crate) fn group(text: &str) -> Result<u32, String> {
+    let by_name = || Group::from_name(text).ok().flatten().map(|group| group.gid.as_raw());
+    text.parse().ok().or_else(by_name).ok_or_else(|| "a group, by name or number".to_owned())
 }

@@ -8,11 +8,18 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+/// Whom new files and directories belong to, if not to the daemon's user and group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Owner {
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+}
 
 /// An open file that is not finished. Dropped without [`Draft::commit`], it leaves nothing behind.
 #[derive(Debug)]
@@ -36,17 +43,17 @@ enum Ending {
 
 impl Draft {
     /// A draft of a file that will take the place of `path`. Directories that are missing are made.
-    pub(crate) fn replace(path: &Path) -> io::Result<Self> {
+    pub(crate) fn replace(path: &Path, owner: Owner) -> io::Result<Self> {
         let existing = match fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.is_file() => return Self::direct(path),
             Ok(metadata) => Some(metadata),
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                make_parents(path)?;
+                make_parents(path, owner)?;
                 None
             }
             Err(e) => return Err(e),
         };
-        match Self::beside(path, existing.as_ref()) {
+        match Self::beside(path, existing.as_ref(), owner) {
             // The file is ours to write, but its directory is not.
             Err(e) if e.kind() == ErrorKind::PermissionDenied && existing.is_some() => Self::direct(path),
             result => result,
@@ -54,14 +61,17 @@ impl Draft {
     }
 
     /// The file at `path`, to be continued. Directories that are missing are made.
-    pub(crate) fn append(path: &Path) -> io::Result<Self> {
-        make_parents(path)?;
+    pub(crate) fn append(path: &Path, owner: Owner) -> io::Result<Self> {
+        make_parents(path, owner)?;
         let file = open_directly(path, OpenOptions::new().append(true).create(true))?;
         if !file.metadata()?.is_file() {
             return Ok(Self { file, is_new: true, ending: Ending::Direct });
         }
         file.lock()?;
         let len = file.metadata()?.len(); // behind the lock: others append, too
+        if len == 0 {
+            owner.own(&file)?;
+        }
         Ok(Self { file, is_new: len == 0, ending: Ending::Appended { len } })
     }
 
@@ -79,13 +89,14 @@ impl Draft {
         Ok(())
     }
 
-    fn beside(path: &Path, existing: Option<&Metadata>) -> io::Result<Self> {
+    fn beside(path: &Path, existing: Option<&Metadata>, owner: Owner) -> io::Result<Self> {
         let from = name_beside(path);
         let file = OpenOptions::new().write(true).create_new(true).open(&from)?;
         let ending = Ending::Rename { from, to: path.to_owned() };
         let draft = Self { file, is_new: true, ending };
-        if let Some(existing) = existing {
-            draft.take_after(existing)?;
+        match existing {
+            Some(existing) => draft.take_after(existing)?,
+            None => owner.own(&draft.file)?,
         }
         Ok(draft)
     }
@@ -128,8 +139,17 @@ impl Drop for Draft {
     }
 }
 
+impl Owner {
+    fn own(self, file: &File) -> io::Result<()> {
+        if self.uid.is_none() && self.gid.is_none() {
+            return Ok(());
+        }
+        fchown(file, self.uid, self.gid)
+    }
+}
+
 /// Makes `link` a symbolic link to `target`, whatever it pointed to before.
-pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
+pub(crate) fn link(target: &Path, link: &Path, owner: Owner) -> io::Result<()> {
     match fs::symlink_metadata(link) {
         Ok(metadata) if !metadata.is_symlink() => {
             return Err(io::Error::new(
@@ -138,7 +158,7 @@ pub(crate) fn link(target: &Path, link: &Path) -> io::Result<()> {
             ));
         }
         Ok(_) => {}
-        Err(_) => make_parents(link)?,
+        Err(_) => make_parents(link, owner)?,
     }
     let from = name_beside(link);
     std::os::unix::fs::symlink(target, &from)?;
@@ -162,10 +182,17 @@ fn open_directly(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-fn make_parents(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) => DirBuilder::new().recursive(true).create(parent),
-        None => Ok(()),
+fn make_parents(path: &Path, owner: Owner) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    if parent.is_dir() {
+        return Ok(());
+    }
+    make_parents(parent, owner)?;
+    match DirBuilder::new().create(parent) {
+        Ok(()) if owner.uid.is_some() || owner.gid.is_some() => chown(parent, owner.uid, owner.gid),
+        // Another plugin was faster.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && parent.is_dir() => Ok(()),
+        result => result,
     }
 }
 
@@ -203,8 +230,8 @@ mod tests {
     fn a_replaced_file_is_whole_at_any_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/flows");
-        write(Draft::replace(&path), "old").unwrap();
-        let mut draft = Draft::replace(&path).unwrap();
+        write(Draft::replace(&path, Owner::default()), "old").unwrap();
+        let mut draft = Draft::replace(&path, Owner::default()).unwrap();
         assert!(draft.is_new());
         draft.write_all(b"new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
@@ -217,10 +244,10 @@ mod tests {
     fn a_draft_that_is_dropped_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("flows");
-        Draft::replace(&path).unwrap().write_all(b"half").unwrap();
+        Draft::replace(&path, Owner::default()).unwrap().write_all(b"half").unwrap();
         assert!(names(dir.path()).is_empty());
-        write(Draft::append(&path), "one\n").unwrap();
-        Draft::append(&path).unwrap().write_all(b"tw").unwrap();
+        write(Draft::append(&path, Owner::default()), "one\n").unwrap();
+        Draft::append(&path, Owner::default()).unwrap().write_all(b"tw").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     }
 
@@ -228,10 +255,10 @@ mod tests {
     fn appending_knows_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/flows");
-        assert!(Draft::append(&path).unwrap().is_new());
-        write(Draft::append(&path), "one\n").unwrap();
-        assert!(!Draft::append(&path).unwrap().is_new());
-        write(Draft::append(&path), "two\n").unwrap();
+        assert!(Draft::append(&path, Owner::default()).unwrap().is_new());
+        write(Draft::append(&path, Owner::default()), "one\n").unwrap();
+        assert!(!Draft::append(&path, Owner::default()).unwrap().is_new());
+        write(Draft::append(&path, Owner::default()), "two\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
     }
 
@@ -241,7 +268,7 @@ mod tests {
         let path = dir.path().join("flows");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        write(Draft::replace(&path), "new").unwrap();
+        write(Draft::replace(&path, Owner::default()), "new").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
     }
 
@@ -250,12 +277,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        write(Draft::replace(&link), "through").unwrap();
+        write(Draft::replace(&link, Owner::default()), "through").unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "through");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        write(Draft::replace(Path::new("/dev/null")), "gone").unwrap();
-        assert!(write(Draft::replace(Path::new("/dev/full")), "x").is_err());
-        assert!(write(Draft::append(Path::new("/dev/full")), "x").is_err());
+        write(Draft::replace(Path::new("/dev/null"), Owner::default()), "gone").unwrap();
+        assert!(write(Draft::replace(Path::new("/dev/full"), Owner::default()), "x").is_err());
+        assert!(write(Draft::append(Path::new("/dev/full"), Owner::default()), "x").is_err());
     }
 
     #[test]
@@ -263,7 +290,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600)).unwrap();
-        assert_eq!(Draft::replace(&path).unwrap_err().to_string(), "nobody reads it");
+        assert_eq!(Draft::replace(&path, Owner::default()).unwrap_err().to_string(), "nobody reads it");
         let reader = {
             let path = path.clone();
             std::thread::spawn(move || {
@@ -274,7 +301,7 @@ mod tests {
         };
         // More than the 64 KiB that a pipe holds: the writer waits for the reader.
         let text = "x".repeat(1 << 20);
-        while write(Draft::replace(&path), &text).is_err() {
+        while write(Draft::replace(&path, Owner::default()), &text).is_err() {
             std::thread::yield_now();
         }
         assert_eq!(reader.join().unwrap(), 1 << 20);
@@ -285,13 +312,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let latest = dir.path().join("a/latest");
         for target in ["/x/1", "/x/2"] {
-            link(Path::new(target), &latest).unwrap();
+            link(Path::new(target), &latest, Owner::default()).unwrap();
             assert_eq!(fs::read_link(&latest).unwrap(), Path::new(target));
         }
         assert_eq!(names(latest.parent().unwrap()), ["latest"]);
         let file = dir.path().join("file");
         fs::write(&file, "mine").unwrap();
-        assert!(link(Path::new("/x/3"), &file).is_err());
+        assert!(link(Path::new("/x/3"), &file, Owner::default()).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     }
 }

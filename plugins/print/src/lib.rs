@@ -13,17 +13,35 @@
 //!   written: the same capture file gives the same bytes. (Markers have the process id in them.)
 #![forbid(unsafe_code)]
 
+mod avro;
 mod claim;
 mod config;
 mod draft;
 mod file_name;
+mod files;
+mod format;
+mod keys;
+mod preprocess;
+mod share;
 mod sink;
+mod stdout;
+mod text;
+mod trigger;
+
+use std::path::Path;
 
 use rpmacct_plugin::{Context, Key, OpenError, Plugin, Purger, Schedule, Sink};
+use rpmacct_primitives::Rows;
 
+use crate::avro::Avro;
 use crate::claim::Claim;
-use crate::config::{Output, Settings};
-use crate::sink::{Files, Printer, Stdout, Target, Text};
+use crate::config::{Form, Output, Settings};
+use crate::files::Files;
+use crate::format::Format;
+use crate::sink::{Printer, Target};
+use crate::stdout::Stdout;
+use crate::text::Text;
+use crate::trigger::Trigger;
 
 /// The plugin.
 #[derive(Debug)]
@@ -39,11 +57,14 @@ impl Plugin for Print {
     }
 
     fn keys(&self) -> &'static [&'static Key] {
-        config::KEYS
+        keys::KEYS
     }
 
     fn open(&self, context: Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
-        let settings = Settings::read(&context.settings)?;
+        let settings = Settings::read(&context.settings, &context.schema)?;
+        let key_len = context.schema.key_len();
+        let format = format(&context, &settings)?;
+        let values = Rows::new(&context.schema, settings.style);
         let target = match settings.output {
             Output::Stdout { .. } if !context.foreground => {
                 // The peer's sentence.
@@ -51,16 +72,53 @@ impl Plugin for Print {
                 return Err(OpenError::Other(error.to_owned()));
             }
             Output::Stdout { lock } => Target::Stdout(Stdout::new(Box::new(std::io::stdout()), lock)),
-            Output::File { name, append, write_empty, latest } => {
+            Output::File { name, append, write_empty, latest, owner } => {
                 name.check_writable()?;
-                let claim = if append { None } else { Some(Claim::new(&name)?) };
-                Target::File(Files::new(name, append, write_empty, latest, claim))
+                let claim = if append { None } else { Some(Claim::new(name.pattern())?) };
+                let options = files::Options {
+                    name,
+                    append,
+                    write_empty,
+                    latest,
+                    owner,
+                    bins: settings.bins.clone(),
+                    refresh: settings.refresh,
+                    limit: settings.limit,
+                };
+                Target::Files(Box::new(Files::new(options, values, key_len, claim)))
             }
         };
-        let markers = settings.markers.then(|| context.name.to_owned());
-        let printer = Printer { text: Text::new(&context.schema, settings.style, markers), target };
-        let schedule = Schedule::new(context.now, settings.refresh, settings.delay);
-        let key_len = context.schema.key_len();
-        Ok(Box::new(Purger::new(printer, key_len, schedule, settings.limit, context.tallies)))
+        let trigger = settings.trigger.map(|line| Trigger::new(line, context.name, settings.triggers));
+        let printer = Printer { format, preprocess: settings.preprocess, target, trigger };
+        let (now, refresh, delay) = (context.now, settings.refresh, settings.delay);
+        let schedule = match &settings.bins {
+            Some(bins) => Schedule::counted_from(bins.base(now), now, refresh, delay),
+            None => Schedule::new(now, refresh, delay),
+        };
+        let purger = Purger::new(printer, key_len, schedule, settings.limit, context.tallies);
+        Ok(Box::new(match settings.bins {
+            Some(bins) => purger.with_bins(bins, settings.by_arrival),
+            None => purger,
+        }))
     }
+}
+
+fn format(context: &Context<'_>, settings: &Settings) -> Result<Format, OpenError> {
+    let (schema, stamps) = (&*context.schema, settings.stamps);
+    if let (Form::Avro | Form::AvroJson, Some(path)) = (settings.form, &settings.avro.schema_file) {
+        write_schema(path, &avro::schema_json(schema, stamps))?;
+    }
+    if settings.form == Form::Avro {
+        let avro = Avro::new(schema, &settings.style, stamps, settings.avro.block_size)?;
+        return Ok(Format::Avro(Box::new(avro)));
+    }
+    // Avro's lines are records and nothing else.
+    let markers = settings.markers && settings.form != Form::AvroJson;
+    let markers = markers.then(|| context.name.to_owned());
+    Ok(Format::Text(Text::new(schema, settings.style.clone(), stamps, markers)))
+}
+
+fn write_schema(path: &Path, json: &str) -> Result<(), OpenError> {
+    let doing = || format!("writing {}", path.display());
+    std::fs::write(path, json).map_err(|source| OpenError::Io { doing: doing(), source })
 }

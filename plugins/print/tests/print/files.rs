@@ -189,7 +189,7 @@ fn purges_are_logged_and_a_second_late() {
 }
 
 #[test]
-fn what_cannot_be_written_is_lost_and_said() {
+fn what_cannot_be_written_is_held_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let blocker = dir.path().join("file");
     let path = blocker.join("flows");
@@ -201,15 +201,65 @@ fn what_cannot_be_written_is_lost_and_said() {
     let log = log_of(|| result = bench.tick(61));
     let error = result.unwrap_err().to_string();
     assert_eq!(error, format!("writing {}: Not a directory (os error 20)", path.display()));
-    assert_eq!(log[1], "INFO *** Purging cache - END (PID: PID, QN: 0/2, ET: 0) ***");
-    assert_eq!(counts(&bench), [0, 2, 0, 2]);
+    assert_eq!(log[1], "WARN 2 rows of 1 files are kept in memory, and tried again every 10 s");
+    assert_eq!(log[2], "INFO *** Purging cache - END (PID: PID, QN: 0/2, ET: 0) ***");
+    assert_eq!(counts(&bench), [2, 0, 0, 0]);
 
-    // And goes on as soon as it can be.
+    // It is said once.
+    assert_eq!(bench.sink.due(), Some(at(71)));
+    assert!(matches!(bench.tick(71).unwrap_err(), SinkError::Known));
+    assert_eq!(bench.sink.due(), Some(at(81)));
+
+    // And goes on as soon as it can be, in one file with what came since.
     fs::remove_file(&blocker).unwrap();
     bench.hosts(&["10.0.0.3"], 40);
-    bench.tick(121).unwrap();
-    assert_eq!(read(&path), "SRC_IP,PACKETS,BYTES\n10.0.0.3,1,40\n");
-    assert_eq!(counts(&bench), [0, 3, 1, 2]);
+    let log = log_of(|| bench.tick(121).unwrap());
+    assert_eq!(log[1], "INFO what could not be written is written now");
+    assert_eq!(read(&path), "SRC_IP,PACKETS,BYTES\n10.0.0.1,1,40\n10.0.0.2,1,40\n10.0.0.3,1,40\n");
+    assert_eq!(counts(&bench), [0, 3, 3, 0]);
+    bench.hosts(&["10.0.0.4"], 40);
+    bench.tick(181).unwrap();
+    assert_eq!(read(&path), "SRC_IP,PACKETS,BYTES\n10.0.0.4,1,40\n");
+}
+
+#[test]
+fn what_is_held_is_tried_again_before_the_next_purge() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocker = dir.path().join("file");
+    let path = blocker.join("%H%M.csv");
+    let mut bench = Bench::file("src_host", &path, CSV);
+    fs::remove_dir(&blocker).unwrap();
+    fs::write(&blocker, "").unwrap();
+    bench.hosts(&["10.0.0.1"], 40);
+    bench.tick(61).unwrap_err();
+    bench.hosts(&["10.0.0.2"], 40);
+    fs::remove_file(&blocker).unwrap();
+    bench.tick(71).unwrap();
+    assert_eq!(read(blocker.join("2215.csv")), "SRC_IP,PACKETS,BYTES\n10.0.0.1,1,40\n");
+    assert_eq!(counts(&bench), [1, 1, 1, 0]);
+    assert_eq!(bench.sink.due(), Some(at(121)));
+}
+
+#[test]
+fn what_no_longer_fits_in_memory_is_lost_the_oldest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocker = dir.path().join("file");
+    let path = blocker.join("%H%M.csv");
+    let mut bench = Bench::file("none, src_port", &path, "print_output: csv\nprint_cache_entries: 1");
+    fs::remove_dir(&blocker).unwrap();
+    fs::write(&blocker, "").unwrap();
+    let ports = |n: u16| (0..6).map(|i| format!("{} / 1 40 0", n + i)).collect::<Vec<_>>().join("\n");
+    bench.feed(&ports(0));
+    bench.tick(61).unwrap_err();
+    assert_eq!(counts(&bench), [6, 0, 0, 0]);
+    bench.feed(&ports(10));
+    let log = log_of(|| bench.tick(121).unwrap_err().to_string().clear());
+    assert!(log.iter().any(|line| line.starts_with("WARN 6 packets are lost: ")), "{log:?}");
+    assert_eq!(counts(&bench), [6, 6, 0, 6]);
+    let tallies = std::sync::Arc::clone(&bench.tallies);
+    let error = bench.finish(130).unwrap_err().to_string();
+    assert!(error.starts_with("writing "), "{error}");
+    assert_eq!([&tallies.in_table, &tallies.written, &tallies.lost].map(|t| t.count()), [0, 0, 12]);
 }
 
 #[test]
@@ -244,7 +294,7 @@ fn a_full_disk_is_said() {
         let error = bench.tick(61).unwrap_err();
         assert!(matches!(&error, SinkError::Io { .. }));
         assert_eq!(error.to_string(), "writing /dev/full: No space left on device (os error 28)");
-        assert_eq!(counts(&bench), [0, 1, 0, 1]);
+        assert_eq!(counts(&bench), [1, 0, 0, 0]);
     }
 }
 

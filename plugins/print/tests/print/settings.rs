@@ -6,21 +6,29 @@ use crate::bench::Bench;
 fn mistakes_are_said_with_their_line() {
     for (line, error) in [
         ("print_output_separator: ab", r"expected one character, or \t, or \s"),
-        (
-            "print_output: avro",
-            "expected one of formatted, csv, json, event_formatted, event_csv; avro is not implemented yet",
-        ),
+        ("print_output: custom", "avro, avro_bin, avro_json; rpmacctd loads no libraries"),
         (
             "print_output: jsn",
-            "expected one of formatted, csv, json, event_formatted, event_csv; did you mean json?",
+            "expected one of formatted, csv, json, event_formatted, event_csv, avro, avro_bin, avro_json; \
+             did you mean json?",
         ),
         (
             "print_output_file: /tmp/%Z.csv",
-            "expected a path with %d %H %m %M %s %S %w %W %Y %z or $ref; %Z not supported",
+            "expected a path with %d %H %m %M %s %S %w %W %Y %z, $ref, $hst or $ and a primitive; %Z not supported",
         ),
-        ("print_output_file: /tmp/$tag.csv", "$tag not supported"),
+        ("print_output_file: /tmp/$post_tag.csv", "$post_tag not supported"),
+        ("print_output_file: /tmp/$dst_host.csv", "$dst_host is not in aggregate (src_host)"),
         ("print_output_file: /tmp", "expected a file, not a directory"),
-        ("print_latest_file: /tmp/%d", "expected a path without variables but $ref"),
+        ("print_latest_file: /tmp/%d", "expected a path without times"),
+        ("print_history: 5x", "expected a number and a unit, one of s, m, h, d, w and M"),
+        ("print_history_roundoff: x", "expected some of the letters m, h, d, w and M"),
+        ("print_preprocess: minq=5", "minq is unknown"),
+        ("print_preprocess: minp=x", "minp=x: not a number above 0"),
+        ("print_preprocess: minp=5, recover=1", "recover is for databases"),
+        ("print_trigger_exec: /no/such -x", "/no/such: No such file or directory"),
+        ("print_preprocess_type: none", "any"),
+        ("files_uid: no-such-user", "expected a user, by name or number"),
+        ("json_compat: 1.6", "1.7"),
         ("print_refresh_time: 0", "expected a number of seconds from 1 to"),
         ("print_cache_entries: 0", "expected a number from 1 to"),
     ] {
