@@ -50,8 +50,11 @@ enum Count {
     PacketsPerFlow,
 }
 
+/// Makes a check of a number.
+type ToCheck = fn(u64) -> Check;
+
 /// The checks by their words; the words of [`Preprocess`]'s other fields are in its parser.
-const CHECKS: &[(&str, fn(u64) -> Check)] = &[
+const CHECKS: &[(&str, ToCheck)] = &[
     ("minp", |n| Check::Min(Count::Packets, n)),
     ("minb", |n| Check::Min(Count::Bytes, n)),
     ("minf", |n| Check::Min(Count::Flows, n)),
@@ -122,7 +125,7 @@ impl Preprocess {
             Check::Keep(rows) if is_checked => Some(*rows),
             _ => None,
         });
-        let priority = keep.map_or(0.0, |rows| priority_of_the_first_left_out(sums, rows));
+        let priority = keep.map_or(0, |rows| priority_of_the_first_left_out(sums, rows));
         Some(Judge {
             rules: Self { checks: if is_checked { self.checks.clone() } else { Vec::new() }, ..self.clone() },
             priority,
@@ -135,7 +138,7 @@ impl Preprocess {
 pub(crate) struct Judge {
     rules: Preprocess,
     /// The priority that a row must be above to be among those that `fsrc` keeps.
-    priority: f64,
+    priority: u128,
 }
 
 impl Judge {
@@ -148,13 +151,14 @@ impl Judge {
             Check::Min(count, n) => count.is_at_least(&counters, n),
             Check::Max(count, n) => count.is_at_most(&counters, n),
             Check::Threshold(threshold) => {
-                let kept = counters.bytes as f64 >= chance(key) * threshold as f64;
+                let kept = priority(key, &counters) >= threshold.into();
                 bytes = bytes.max(if kept { threshold } else { 0 });
                 kept
             }
             Check::Keep(_) => {
-                let kept = counters.bytes as f64 / chance(key) > self.priority;
-                bytes = bytes.max(if kept { self.priority.round() as u64 } else { 0 });
+                let kept = priority(key, &counters) > self.priority;
+                let least = u64::try_from(self.priority).unwrap_or(u64::MAX);
+                bytes = bytes.max(if kept { least } else { 0 });
                 kept
             }
         };
@@ -203,20 +207,26 @@ impl Count {
 }
 
 /// With it, exactly `rows` rows have a priority above; 0 if there are no more than that.
-fn priority_of_the_first_left_out(sums: &BinSums, rows: u64) -> f64 {
-    let mut priorities: Vec<f64> = sums.rows().map(|(key, c)| c.bytes as f64 / chance(key)).collect();
-    let Some(index) = usize::try_from(rows).ok().filter(|rows| *rows < priorities.len()) else { return 0.0 };
-    *priorities.select_nth_unstable_by(index, |a, b| b.total_cmp(a)).1
+fn priority_of_the_first_left_out(sums: &BinSums, rows: u64) -> u128 {
+    let mut priorities: Vec<u128> = sums.rows().map(|(key, counters)| priority(key, &counters)).collect();
+    match usize::try_from(rows) {
+        Ok(index) if index < priorities.len() => *priorities.select_nth_unstable_by(index, |a, b| b.cmp(a)).1,
+        _ => 0,
+    }
 }
 
-/// A number above 0 and up to 1 that looks random and is always the same for a key (FNV-1a, then mixed as in
-/// `SplitMix64`).
-fn chance(key: &[u8]) -> f64 {
+/// A row's bytes divided by a number between 0 and 1 that looks random, and is always the same for a key: the
+/// chance that it is at least n is bytes / n.
+fn priority(key: &[u8], counters: &Counters) -> u128 {
+    (u128::from(counters.bytes) << 32) / (u128::from(hash(key) >> 32) + 1)
+}
+
+/// FNV-1a, then mixed as in `SplitMix64`, so that all bits depend on all octets.
+fn hash(key: &[u8]) -> u64 {
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, octet| {
         (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
     });
     let mixed = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let bits = (mixed ^ mixed >> 31) >> 11; // 53 bits are what a float holds
-    (bits + 1) as f64 / (1u64 << 53) as f64
+    mixed ^ mixed >> 31
 }

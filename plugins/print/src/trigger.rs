@@ -201,7 +201,7 @@ impl Runs {
         match child {
             Ok(child) => self.running.push(child),
             Err(error) => {
-                warn!("{}: print_trigger_exec: {}: {error}", self.plugin, self.line.program.display())
+                warn!("{}: print_trigger_exec: {}: {error}", self.plugin, self.line.program.display());
             }
         }
     }

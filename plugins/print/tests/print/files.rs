@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rpmacct_plugin::{SinkError, Tally};
@@ -256,10 +257,10 @@ fn what_no_longer_fits_in_memory_is_lost_the_oldest_first() {
     let log = log_of(|| bench.tick(121).unwrap_err().to_string().clear());
     assert!(log.iter().any(|line| line.starts_with("WARN 6 packets are lost: ")), "{log:?}");
     assert_eq!(counts(&bench), [6, 6, 0, 6]);
-    let tallies = std::sync::Arc::clone(&bench.tallies);
+    let tallies = Arc::clone(&bench.tallies);
     let error = bench.finish(130).unwrap_err().to_string();
     assert!(error.starts_with("writing "), "{error}");
-    assert_eq!([&tallies.in_table, &tallies.written, &tallies.lost].map(|t| t.count()), [0, 0, 12]);
+    assert_eq!([&tallies.in_table, &tallies.written, &tallies.lost].map(Tally::count), [0, 0, 12]);
 }
 
 #[test]
