@@ -122,6 +122,7 @@ impl Avro {
                     _ => set_text(value, |out| self.values.value_of(field, key, out)),
                 },
                 Column::TcpFlags(_) => *value = Value::Long(counters.tcp_flags.into()),
+                Column::Absent(_) => {}
             }
         }
         if self.stamps {

@@ -30,7 +30,7 @@ mod trigger;
 
 use std::path::Path;
 
-use rpmacct_plugin::{Context, Key, OpenError, Plugin, Purger, Schedule, Sink};
+use rpmacct_plugin::{ConfigError, Context, Key, OpenError, Plugin, Purger, Schedule, Schema, Sink, View};
 use rpmacct_primitives::Rows;
 
 use crate::avro::Avro;
@@ -100,6 +100,11 @@ impl Plugin for Print {
             Some(bins) => purger.with_bins(bins, settings.by_arrival),
             None => purger,
         }))
+    }
+
+    fn check(&self, settings: View<'_>, schema: &Schema) -> Result<Vec<String>, ConfigError> {
+        Settings::read(&settings, schema)?;
+        Ok(Vec::new())
     }
 }
 
