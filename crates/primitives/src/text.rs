@@ -206,14 +206,15 @@ mod tests {
 
     #[test]
     fn times_in_every_style() {
-        let time = Some(Timestamp::from_secs_nanos(1_700_000_000, 100_000_999));
+        let at = Timestamp::from_secs_nanos(1_700_000_000, 100_000_999);
+        let time = Some(at);
         let write = |style: TimeStyle, time| text(|out| style.write(time, &Zone::utc(), out));
         assert_eq!(write(TimeStyle::Plain, time), "2023-11-14 22:13:20.100000");
         assert_eq!(write(TimeStyle::Rfc3339, time), "2023-11-14T22:13:20.100000+00:00");
         assert_eq!(write(TimeStyle::Zulu, time), "2023-11-14T22:13:20.100000Z");
         assert_eq!(write(TimeStyle::Epoch, time), "1700000000.100000");
         assert_eq!(write(TimeStyle::Plain, None), "0000-00-00 00:00:00.000000");
-        let seconds = |style: TimeStyle| text(|out| style.write_seconds(time.unwrap(), &Zone::utc(), out));
+        let seconds = |style: TimeStyle| text(|out| style.write_seconds(at, &Zone::utc(), out));
         assert_eq!(seconds(TimeStyle::Plain), "2023-11-14 22:13:20");
         assert_eq!(seconds(TimeStyle::Rfc3339), "2023-11-14T22:13:20+00:00");
         assert_eq!(seconds(TimeStyle::Epoch), "1700000000");
