@@ -29,6 +29,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How often the destinations before the one in use are tried again.
 const PREFER: Duration = Duration::from_secs(30);
 
+/// A carbon that takes nothing for so long is given up, and asked anew: its cache is full, or it hangs.
+const STUCK: Duration = Duration::from_secs(60);
+
 /// How long the end is put off without any progress, and in all while frames are live.
 const END_STUCK: Duration = Duration::from_secs(5);
 const END_ALL: Duration = Duration::from_secs(20);
@@ -288,11 +291,11 @@ impl Sender {
             _ => return self.shared.lock().queue.lose_taken(),
         };
         let Self { journal, shared, disk, name, live, .. } = self;
-        let mut meanwhile = || {
+        let mut meanwhile = |stuck: Duration| {
             store(journal, shared, disk, name);
-            // The end does not wait for a carbon that takes nothing.
-            let since = shared.lock().ending;
-            !(*live && since.is_some_and(|since| since.elapsed() > END_ALL))
+            let is_over =
+                |since: Instant| stuck.min(since.elapsed()) > END_STUCK || *live && since.elapsed() > END_ALL;
+            stuck < STUCK && !shared.lock().ending.is_some_and(is_over)
         };
         match link.send(&lines, &mut meanwhile) {
             Ok(()) => {

@@ -15,14 +15,14 @@ use crate::wire;
 /// How long one address may take to answer.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// A carbon that takes nothing for so long is given up, and asked anew: its cache is full, or it hangs.
-pub(crate) const STUCK: Duration = Duration::from_secs(60);
-
 /// How often the sender looks up while carbon makes it wait.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Octets that may wait in the kernel: what is there when a connection breaks is not known to have come.
 pub(crate) const SEND_BUFFER: usize = 128 * 1024;
+
+/// Is told for how long carbon has taken nothing, and whether to go on waiting is what it returns.
+pub(crate) type Meanwhile<'a> = &'a mut dyn FnMut(Duration) -> bool;
 
 /// An open connection.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ impl Link {
         }
     }
 
-    /// Sends lines. While carbon makes it wait, `meanwhile` is called every now and then, and may end it.
-    pub(crate) fn send(&mut self, lines: &[u8], meanwhile: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    /// Sends lines. While carbon makes it wait, `meanwhile` is called every now and then.
+    pub(crate) fn send(&mut self, lines: &[u8], meanwhile: Meanwhile<'_>) -> io::Result<()> {
         match self {
             Self::Udp(socket) => wire::datagrams(lines).try_for_each(|piece| socket.send(piece).map(drop)),
             Self::Tcp { stream, pickle: true } => write(stream, &wire::pickles(lines), meanwhile),
@@ -116,7 +116,7 @@ impl Link {
     }
 }
 
-fn write(stream: &mut TcpStream, bytes: &[u8], meanwhile: &mut dyn FnMut() -> bool) -> io::Result<()> {
+fn write(stream: &mut TcpStream, bytes: &[u8], meanwhile: Meanwhile<'_>) -> io::Result<()> {
     let mut rest = bytes;
     let mut progress = Instant::now();
     while !rest.is_empty() {
@@ -129,7 +129,7 @@ fn write(stream: &mut TcpStream, bytes: &[u8], meanwhile: &mut dyn FnMut() -> bo
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let has_room = wait(stream, PollFlags::POLLOUT, GLANCE)?;
-                if !has_room && (!meanwhile() || progress.elapsed() > STUCK) {
+                if !has_room && !meanwhile(progress.elapsed()) {
                     return Err(io::Error::new(ErrorKind::TimedOut, "carbon takes nothing"));
                 }
             }

@@ -337,3 +337,254 @@ impl Meter {
         self.flows[number as usize] = Flow::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rpmacct_plugin::{Counters, Schema, Timestamp};
+    use rpmacct_primitives::SchemaOptions;
+
+    use super::*;
+    use crate::budget::Limits;
+    use crate::names::Style;
+    use crate::values::{Counter, Mode, Unit};
+
+    const T0: i64 = 1_700_000_040; // a full minute
+
+    const NO_LIMITS: Limits =
+        Limits { series: 0, per_minute: 0, per_key: 1, forget: 0, min_bytes: 0, top: 0 };
+
+    /// A meter of source ports, and what it said.
+    struct Bench {
+        schema: Schema,
+        meter: Meter,
+        outbox: Outbox,
+        packets: u64,
+    }
+
+    impl Bench {
+        fn new(measure: &Measure, limits: &Limits) -> Self {
+            let schema = Schema::parse("src_port", SchemaOptions::default()).unwrap();
+            let many = measure.series().count() > 1;
+            let style = Style { prefix: "p", template: None, escape: b'_', tags: false, many };
+            let names = Names::new(style, &schema).unwrap();
+            let budget = Budget::new(limits);
+            let router = Arc::new(Router::single());
+            let meter = Meter::new(measure.clone(), names, router, budget, schema.key_len(), 1);
+            Self { schema, meter, outbox: Outbox::new(1), packets: 0 }
+        }
+
+        /// Packets as (milliseconds after the minute, port, bytes).
+        fn feed(&mut self, packets: &[(i64, u16, u64)]) -> &mut Self {
+            let layout = self.schema.layout();
+            let mut octets = vec![0; layout.stride() * packets.len()];
+            for ((millis, port, bytes), slot) in packets.iter().zip(octets.chunks_exact_mut(layout.stride()))
+            {
+                let time = Timestamp::from_nanos((T0 * 1000 + millis) * 1_000_000);
+                let counters = Counters { packets: 1, bytes: *bytes, flows: 0, tcp_flags: 0 };
+                layout.put(slot, &Record { key: &port.to_be_bytes(), time, counters });
+            }
+            self.meter.absorb(&Batch::new(&self.schema, &octets), &mut self.outbox);
+            self
+        }
+
+        fn settled(&mut self, second: i64) -> &mut Self {
+            self.meter.settled(T0 + second, &mut self.outbox);
+            self
+        }
+
+        fn finish(&mut self) -> Vec<(String, String, i64)> {
+            self.meter.finish(&mut self.outbox);
+            self.points()
+        }
+
+        /// Name behind the prefix, value and second of the points that came since the last time.
+        fn points(&mut self) -> Vec<(String, String, i64)> {
+            let mut points = Vec::new();
+            for (_, block) in self.outbox.take() {
+                self.packets += block.packets;
+                let text = String::from_utf8(block.lines).unwrap();
+                assert_eq!(text.lines().count() as u64, block.points);
+                for line in text.lines() {
+                    let [name, value, time] = line.split(' ').collect::<Vec<_>>()[..] else {
+                        panic!("{line}")
+                    };
+                    let name = name.strip_prefix("p.").unwrap().trim_end_matches(".bytes");
+                    points.push((name.to_owned(), value.to_owned(), time.parse::<i64>().unwrap() - T0));
+                }
+            }
+            points
+        }
+
+        fn said(&mut self) -> String {
+            said(&self.points())
+        }
+    }
+
+    fn said(points: &[(String, String, i64)]) -> String {
+        let text: Vec<_> =
+            points.iter().map(|(name, value, time)| format!("{time}:{name}={value}")).collect();
+        text.join(" ")
+    }
+
+    fn measure(interval: i64, idle_zeros: u64) -> Measure {
+        Measure {
+            interval,
+            mode: Mode::Rate,
+            unit: Unit::Bytes,
+            counters: vec![Counter::Bytes],
+            peaks: false,
+            idle_zeros,
+        }
+    }
+
+    #[test]
+    fn a_second_is_a_point_when_packets_show_that_it_is_over() {
+        let mut bench = Bench::new(&measure(1, 2), &NO_LIMITS);
+        bench.feed(&[(100, 80, 10), (900, 80, 20), (1000, 80, 5), (1999, 53, 7)]);
+        assert_eq!(bench.said(), "");
+        assert_eq!(bench.feed(&[(2000, 80, 1)]).said(), "0:80=30");
+        assert_eq!(bench.feed(&[(3000, 80, 1)]).said(), "1:80=5 1:53=7");
+        assert_eq!(said(&bench.finish()), "2:80=1 2:53=0 3:80=1 3:53=0");
+        assert_eq!(bench.packets, 6);
+    }
+
+    #[test]
+    fn a_stall_is_never_a_double_second_and_a_hole() {
+        // All that was captured in five seconds comes at once.
+        let packets: Vec<_> = (0..5000).map(|milli| (milli, 80, 1)).collect();
+        let mut bench = Bench::new(&measure(1, 2), &NO_LIMITS);
+        bench.feed(&packets);
+        assert_eq!(said(&bench.finish()), "0:80=1000 1:80=1000 2:80=1000 3:80=1000 4:80=1000");
+    }
+
+    #[test]
+    fn late_packets_go_into_their_own_second_or_are_counted() {
+        let mut bench = Bench::new(&measure(1, 2), &NO_LIMITS);
+        bench.feed(&[(500, 80, 1), (1900, 80, 10), (400, 80, 100)]);
+        assert_eq!(bench.feed(&[(2100, 80, 1000)]).said(), "0:80=101");
+        // Too late for its second: it is in the next one, and the sum is right.
+        bench.feed(&[(600, 80, 10_000)]);
+        assert_eq!(bench.meter.late_packets(), 1);
+        assert_eq!(said(&bench.finish()), "1:80=10010 2:80=1000");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_goes_on_from_there() {
+        let mut bench = Bench::new(&measure(1, 2), &NO_LIMITS);
+        bench.feed(&[(10_000_000, 80, 1), (10_000_500, 80, 2)]);
+        bench.feed(&[(0, 80, 4), (1000, 80, 8), (2000, 80, 16)]);
+        assert_eq!(bench.said(), "10000:80=3 0:80=4");
+        // Forward again: the silence is two zeros, not ten thousand.
+        bench.feed(&[(20_000_000, 80, 32), (20_002_000, 80, 64)]);
+        assert_eq!(bench.said(), "1:80=8 2:80=16 3:80=0 4:80=0 20000:80=32");
+        assert_eq!(bench.meter.late_packets(), 0);
+    }
+
+    #[test]
+    fn a_silent_flow_gets_zeros_and_then_nothing() {
+        let mut bench = Bench::new(&measure(1, 3), &NO_LIMITS);
+        bench.feed(&[(0, 80, 1)]);
+        assert_eq!(bench.meter.due(), Some(T0 + 2));
+        assert_eq!(bench.settled(1).said(), "");
+        assert_eq!(bench.settled(2).said(), "0:80=1");
+        assert_eq!(bench.meter.due(), Some(T0 + 3));
+        assert_eq!(bench.settled(4).said(), "1:80=0 2:80=0");
+        assert_eq!(bench.settled(100).said(), "3:80=0");
+        assert_eq!((bench.meter.due(), bench.meter.series()), (None, 0));
+        assert_eq!(bench.feed(&[(200_000, 80, 5)]).settled(202).said(), "200:80=5");
+    }
+
+    #[test]
+    fn silence_in_the_middle_of_an_interval_is_its_end() {
+        let mut bench = Bench::new(&measure(10, 1), &NO_LIMITS);
+        bench.feed(&[(3000, 80, 100)]);
+        assert_eq!(bench.meter.due(), Some(T0 + 5));
+        bench.settled(5);
+        assert_eq!((bench.said().as_str(), bench.meter.due()), ("", Some(T0 + 11)));
+        assert_eq!(bench.settled(11).said(), "0:80=10");
+        assert_eq!(bench.feed(&[(15_000, 53, 25), (41_000, 53, 10)]).said(), "10:80=0 10:53=2.5 20:53=0");
+    }
+
+    #[test]
+    fn totals_go_on_and_intervals_have_their_peaks() {
+        let total = Measure { mode: Mode::Total, ..measure(1, 1) };
+        let mut bench = Bench::new(&total, &NO_LIMITS);
+        bench.feed(&[(0, 80, 5), (1000, 80, 6), (3000, 80, 7)]);
+        assert_eq!(said(&bench.finish()), "0:80=5 1:80=11 2:80=11 3:80=18");
+
+        let peaks = Measure { peaks: true, ..measure(60, 0) };
+        let mut bench = Bench::new(&peaks, &Limits { per_key: 3, ..NO_LIMITS });
+        let burst =
+            (0..60).map(|second| (second * 1000, 80, if second < 4 { 500 + second as u64 } else { 10 }));
+        bench.feed(&burst.collect::<Vec<_>>());
+        assert_eq!(said(&bench.finish()), "0:80=42.766666666666666 0:80.bytes_max=503 0:80.bytes_p95=500");
+    }
+
+    #[test]
+    fn what_is_outside_the_budget_is_in_other() {
+        let limits = Limits { series: 2, forget: 1000, ..NO_LIMITS };
+        let mut bench = Bench::new(&measure(1, 1), &limits);
+        bench.feed(&[(0, 1, 10), (0, 2, 30), (0, 3, 20), (0, 4, 5), (1000, 4, 7), (1000, 2, 1)]);
+        assert_eq!(said(&bench.finish()), "0:2=30 0:3=20 0:other=15 1:2=1 1:3=0 1:other=7");
+
+        let limits = Limits { min_bytes: 100, ..NO_LIMITS };
+        let mut bench = Bench::new(&measure(1, 1), &limits);
+        bench.feed(&[(0, 1, 100), (1000, 1, 101), (2000, 1, 3)]);
+        assert_eq!(said(&bench.finish()), "0:other=100 1:other=0 1:1=101 2:1=3");
+
+        let limits = Limits { top: 1, ..NO_LIMITS };
+        let mut bench = Bench::new(&measure(1, 1), &limits);
+        bench.feed(&[(0, 1, 10), (0, 2, 20), (1000, 1, 5), (1000, 2, 4), (2000, 2, 1), (2000, 3, 1)]);
+        assert_eq!(said(&bench.finish()), "0:2=20 0:other=10 1:2=4 1:other=0 1:1=5 2:2=1 2:1=0 2:3=1");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// Whatever comes, in whatever order within the window, with whatever budget: each second's points are
+        /// what was on the wire in it, summed over all series, to the byte and to the packet.
+        #[test]
+        fn no_byte_is_lost_or_moved(
+            mut packets in prop::collection::vec((0i64..20_000, 1u16..20, 1u64..2000), 1..400),
+            interval in prop_oneof![Just(1i64), Just(7), Just(10)],
+            series in 0u64..5,
+            per_minute in 0u64..90,
+            min_bytes in 0u64..3000,
+            top in 0usize..4,
+            idle_zeros in 0u64..4,
+            batch in 1usize..50,
+            settle: bool,
+        ) {
+            // Late by less than the window: two seconds, less one.
+            packets.sort_by_key(|packet| packet.0 / 900);
+            let measure = Measure { mode: Mode::Delta, ..measure(interval, idle_zeros) };
+            let mut bench = Bench::new(&measure, &Limits { series, per_minute, forget: 10, min_bytes, top, per_key: 1 });
+            let mut points = Vec::new();
+            for packets in packets.chunks(batch) {
+                bench.feed(packets);
+                let settled = packets.iter().map(|packet| packet.0 / 1000).min().unwrap();
+                if settle {
+                    bench.settled(settled); // some of it is not absorbed yet, but that is within the window
+                }
+                points.extend(bench.points());
+            }
+            points.extend(bench.finish());
+            let mut said = std::collections::BTreeMap::<i64, u64>::new();
+            let mut names = std::collections::HashSet::new();
+            for (name, value, time) in points {
+                prop_assert!(names.insert((name, time)), "a point comes twice");
+                *said.entry(time).or_default() += value.parse::<u64>().unwrap();
+            }
+            said.retain(|_, sum| *sum > 0);
+            let mut sent = std::collections::BTreeMap::new();
+            for (millis, _, bytes) in &packets {
+                let second = T0 + millis / 1000;
+                *sent.entry(measure.interval_of(second) - T0).or_default() += *bytes;
+            }
+            prop_assert_eq!(said, sent);
+            prop_assert_eq!(bench.packets, packets.len() as u64);
+            prop_assert_eq!(bench.meter.late_packets(), 0);
+        }
+    }
+}
