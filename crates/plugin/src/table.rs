@@ -419,6 +419,11 @@ impl Snapshot {
         })
     }
 
+    /// Bytes that this snapshot holds, whoever else holds them.
+    pub fn memory(&self) -> usize {
+        self.memory_of(self.chunks.len())
+    }
+
     /// Bytes that this snapshot holds and a later one of the same table does not share.
     pub fn memory_beside(&self, later: &Self) -> usize {
         let pairs = self.chunks.iter().zip(&later.chunks);

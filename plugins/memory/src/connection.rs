@@ -8,7 +8,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rpmacct_plugin::{Counters, Host, Schema};
 use rpmacct_query::{
     Answer, AnswerWriter, Context, CountsRequest, Other, QueryError, Request, RowsRequest, Selection, Shape,
-    Since, Status, Sum, Then, greet, listen, refuse,
+    Status, Sum, Then, greet, listen, refuse,
 };
 
 use crate::access::{Access, Peer};
@@ -80,30 +80,33 @@ impl Desk {
         if request.changes_table() && !self.access.may_change(peer) {
             return Err(Failure::Refused(self.access.rule()));
         }
+        let (by, cancel) = (peer.uid, stream.cancel());
+        let nothing = Picking { pick: Pick::Nothing, since: None, then: Then::Keep, by, cancel };
         match request {
-            Request::Rows(request) => self.rows(request, peer, stream),
-            Request::Counts(request) => self.sums(request, peer, stream),
+            Request::Rows(request) => self.rows(request, nothing, stream),
+            Request::Counts(request) => self.sums(request, nothing, stream),
             Request::Erase => {
                 let complete = self.host.settle(TO_SETTLE);
-                let packets = self.pick(Pick::Nothing, None, Then::Erase, peer)?.status.packets;
+                let packets = self.pick(Picking { then: Then::Erase, ..nothing })?.status.packets;
                 reply(&Answer::Erased { packets }, complete, stream)
             }
             Request::Status => {
-                let status = self.status(&self.pick(Pick::Nothing, None, Then::Keep, peer)?);
+                let status = self.status(&self.pick(nothing)?);
                 reply(&Answer::Status(status), true, stream)
             }
             Request::Ledger => reply(&Answer::Ledger(self.host.ledger()), true, stream),
         }
     }
 
-    fn rows(&self, request: RowsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+    fn rows(&self, request: RowsRequest, nothing: Picking, stream: &mut Timed) -> Result<(), Failure> {
         let RowsRequest { selection, top, since, then } = request;
         let matcher = selection.map(|selection| self.matcher(&selection)).transpose()?;
         if then == Then::Reset && matcher.is_none() {
             return Err(Failure::Refused("a reset needs a selection".into()));
         }
         let complete = self.host.settle(TO_SETTLE);
-        let picked = self.pick(matcher.clone().map_or(Pick::All, Pick::Matching), since, then, peer)?;
+        let pick = matcher.clone().map_or(Pick::All, Pick::Matching);
+        let picked = self.pick(Picking { pick, since, then, ..nothing })?;
         stream.extend(TO_ANSWER);
         let mut scratch = Vec::new();
         let is_wanted = |(key, _): &(&[u8], Counters)| {
@@ -130,11 +133,12 @@ impl Desk {
         Ok(answer.end()?)
     }
 
-    fn sums(&self, request: CountsRequest, peer: Peer, stream: &mut Timed) -> Result<(), Failure> {
+    fn sums(&self, request: CountsRequest, nothing: Picking, stream: &mut Timed) -> Result<(), Failure> {
         let CountsRequest { selection, since, then } = request;
         let matcher = self.matcher(&selection)?;
         let complete = self.host.settle(TO_SETTLE);
-        let picked = self.pick(Pick::Matching(Arc::clone(&matcher)), since, then, peer)?;
+        let pick = Pick::Matching(Arc::clone(&matcher));
+        let picked = self.pick(Picking { pick, since, then, ..nothing })?;
         let mut sums = vec![Sum::default(); matcher.queries()];
         let mut scratch = Vec::new();
         for (key, counters) in picked.rows() {
@@ -167,9 +171,8 @@ impl Desk {
     }
 
     /// Asks the plugin's thread.
-    fn pick(&self, pick: Pick, since: Option<Since>, then: Then, peer: Peer) -> Result<Picked, Failure> {
+    fn pick(&self, request: Picking) -> Result<Picked, Failure> {
         let (reply, picked) = bounded(1);
-        let request = Picking { pick, since, then, by: peer.uid };
         let expires = Instant::now() + TO_START;
         let ending = || Failure::Refused("the daemon is ending".into());
         self.questions.send(Question { request, expires, reply }).map_err(|_| ending())?;

@@ -25,6 +25,7 @@
 mod access;
 mod connection;
 mod keys;
+mod lent;
 mod matcher;
 mod points;
 mod server;

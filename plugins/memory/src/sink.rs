@@ -13,6 +13,7 @@ use rpmacct_query::{Increments, Since, Then};
 use crate::access::Access;
 use crate::connection::Desk;
 use crate::keys::Settings;
+use crate::lent::{Cancel, Lent};
 use crate::matcher::Matcher;
 use crate::points::{Base, Begin, Points};
 use crate::server::Server;
@@ -20,7 +21,7 @@ use crate::socket;
 
 /// How long the end of the daemon waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often the memory that increments take is looked at.
+/// How often the memory that increments and answers take is looked at.
 const WATCH: Duration = Duration::from_millis(100);
 
 /// Sums records and answers questions.
@@ -38,7 +39,9 @@ pub(crate) struct MemorySink {
     said_full: bool,
     /// What the tokens of clients stand for.
     points: Points,
-    /// When the memory of `points` was last looked at.
+    /// What answers under way hold.
+    lent: Lent,
+    /// When the memory of `points` and `lent` was last looked at.
     watched: Instant,
 }
 
@@ -57,6 +60,8 @@ pub(crate) struct Picking {
     pub(crate) then: Then,
     /// Who asks, for the log.
     pub(crate) by: Uid,
+    /// Breaks the answer off.
+    pub(crate) cancel: Cancel,
 }
 
 /// Which entries an answer needs.
@@ -72,7 +77,7 @@ pub(crate) enum Pick {
 /// The table in the moment of the question.
 pub(crate) struct Picked {
     /// At least the entries that were asked for.
-    pub(crate) rows: Snapshot,
+    pub(crate) rows: Arc<Snapshot>,
     pub(crate) status: TableStatus,
     /// Where the increments begin, if these are wanted.
     pub(crate) base: Option<Base>,
@@ -141,6 +146,7 @@ impl MemorySink {
             limit,
             said_full: false,
             points: Points::new(settings.since_size),
+            lent: Lent::default(),
             watched: Instant::now(),
         })
     }
@@ -160,11 +166,14 @@ impl MemorySink {
         }
     }
 
-    fn pick(&mut self, Picking { pick, since, then, by }: Picking) -> Result<Picked, NoToken> {
+    fn pick(&mut self, picking: Picking) -> Result<Picked, NoToken> {
+        let Picking { pick, since, then, by, cancel } = picking;
         let base = since.map(|since| self.base(since)).transpose()?;
         let status = self.status();
         // A token stands for the whole table, whatever was asked for.
-        let rows = if base.is_some() { self.table.snapshot() } else { self.find(&pick) };
+        let rows = Arc::new(if base.is_some() { self.table.snapshot() } else { self.find(&pick) });
+        self.lent.add(&rows, cancel);
+        self.lent.keep_within(self.table.memory());
         if then == Then::Erase {
             self.erase(by);
         }
@@ -247,8 +256,10 @@ impl MemorySink {
                 self.limit
             );
         }
-        if !self.points.is_empty() && self.watched.elapsed() >= WATCH {
+        let nothing = self.points.is_empty() && self.lent.is_empty();
+        if !nothing && self.watched.elapsed() >= WATCH {
             self.points.forget_what_is_too_much();
+            self.lent.keep_within(self.table.memory());
             self.watched = Instant::now();
         }
     }

@@ -1,19 +1,32 @@
-//! A stream that gives up at a deadline, however slowly the other side takes or gives.
+//! A stream that gives up at a deadline, however slowly the other side takes or gives, or when it is told to.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use crate::lent::Cancel;
+
+/// How long it takes at most until it is seen that an answer is to be broken off.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A stream with a deadline for all that is read and written together.
 #[derive(Debug)]
 pub(crate) struct Timed {
     stream: UnixStream,
     deadline: Instant,
+    cancel: Cancel,
 }
 
 impl Timed {
     pub(crate) fn new(stream: UnixStream, patience: Duration) -> Self {
-        Self { stream, deadline: Instant::now() + patience }
+        Self { stream, deadline: Instant::now() + patience, cancel: Cancel::default() }
+    }
+
+    /// What makes it give up writing.
+    pub(crate) fn cancel(&self) -> Cancel {
+        Arc::clone(&self.cancel)
     }
 
     /// Puts the deadline off.
@@ -36,8 +49,17 @@ impl Read for Timed {
 
 impl Write for Timed {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(from)
+        loop {
+            let left = self.left()?.map(|left| left.min(LOOK));
+            self.stream.set_write_timeout(left)?;
+            match self.stream.write(from) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                written => return written,
+            }
+            if self.cancel.load(Ordering::Acquire) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -71,5 +93,17 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut timed = Timed::new(ours, Duration::from_millis(50));
         assert!(timed.write_all(&vec![0; 10 << 20]).is_err());
+    }
+
+    #[test]
+    fn it_gives_up_when_it_is_told_to() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut timed = Timed::new(ours, Duration::from_secs(60));
+        let (cancel, start) = (timed.cancel(), Instant::now());
+        let writer = thread::spawn(move || timed.write_all(&vec![0; 10 << 20]).is_err());
+        thread::sleep(Duration::from_millis(50));
+        cancel.store(true, Ordering::Release);
+        assert!(writer.join().unwrap());
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
 }
