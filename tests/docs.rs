@@ -74,6 +74,7 @@ fn files_that_documents_name_are_there() {
     for document in [
         "README.md",
         "docs/architecture.md",
+        "docs/client.md",
         "docs/configuration.md",
         "docs/differences.md",
         "docs/performance.md",

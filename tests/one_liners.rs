@@ -4,9 +4,8 @@ mod support;
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
-use std::time::Duration;
 
-use support::{Daemon, ETHERNET, Launch, PcapFile, bin};
+use support::{bin, conversations};
 
 /// The scripts as they are: none of them names a socket.
 const PROLOGUE: &str = "pmacct() { command pmacct -p \"$SOCKET\" \"$@\"; }\n";
@@ -81,7 +80,7 @@ const WRITERS: &[(&str, &str)] = &[
 
 #[test]
 fn scripts_of_ten_years_work() {
-    let daemon = daemon();
+    let daemon = conversations();
     symlink(bin("rpmacct"), daemon.path("pmacct")).unwrap();
     for (script, expected) in READERS.iter().chain(WRITERS) {
         let path = format!("{}:{}", daemon.path("").display(), std::env::var("PATH").unwrap());
@@ -96,35 +95,4 @@ fn scripts_of_ten_years_work() {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!((stdout.as_ref(), stderr.as_ref()), (*expected, ""), "{script}");
     }
-}
-
-/// Three conversations: TCP there and back, and a datagram.
-fn daemon() -> Daemon {
-    let mut capture = PcapFile::new(ETHERNET);
-    let frames = (0..6)
-        .map(|_| frame([10, 0, 0, 1], [10, 0, 0, 2], 6, (40_000, 80), 88))
-        .chain((0..2).map(|_| frame([10, 0, 0, 2], [10, 0, 0, 1], 6, (80, 40_000), 540)))
-        .chain([frame([10, 0, 0, 3], [10, 0, 0, 1], 17, (5353, 53), 84)]);
-    for frame in frames {
-        capture = capture.frame(Duration::from_secs(1_700_000_000), &frame);
-    }
-    let conf = "plugins: memory\naggregate: src_host, dst_host, src_port, dst_port, proto\n\
-                imt_path: {folder}/sock\npcap_savefile: {folder}/in.pcap\npcap_savefile_wait: true\n";
-    let mut daemon = Launch::conf(conf).file("in.pcap", capture.bytes()).start();
-    daemon.wait_for_log("finished reading");
-    daemon
-}
-
-/// A frame whose IP packet has `len` bytes.
-fn frame(from: [u8; 4], to: [u8; 4], proto: u8, ports: (u16, u16), len: u16) -> Vec<u8> {
-    let [high, low] = len.to_be_bytes();
-    let mut frame = vec![2, 0, 0, 0, 0, 0x0b, 2, 0, 0, 0, 0, 0x0a, 8, 0];
-    frame.extend([0x45, 0, high, low, 0, 1, 0, 0, 64, proto, 0, 0]);
-    frame.extend(from.into_iter().chain(to));
-    frame.extend(ports.0.to_be_bytes().into_iter().chain(ports.1.to_be_bytes()));
-    frame.resize(14 + usize::from(len), 0);
-    if proto == 6 {
-        frame[14 + 20 + 12] = 0x50; // five words of header
-    }
-    frame
 }

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, unused_imports)] // every test program uses its own part of this
 
+mod conversations;
 mod daemon;
 mod namespace;
 mod pcap_file;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
+pub(crate) use self::conversations::conversations;
 pub(crate) use self::daemon::{Daemon, Finished, Launch};
 pub(crate) use self::namespace::{Datagrams, Namespace, Port};
 pub(crate) use self::pcap_file::{ETHERNET, PcapFile};
