@@ -151,21 +151,22 @@ fn service_header(rest: &[u8]) -> Split<'_> {
 /// The explicit null labels do (RFC 3032, 2.1). Otherwise the first four bits tell: 4 and 6 are IP, and so that
 /// they are not taken for it, pseudowires have a control word that begins with 0, or with 1 for what they say
 /// themselves (RFC 4385, 3 and 5). Ethernet pseudowires may go without (RFC 4448, 4.6), and only the two ends
-/// know. So a frame is taken for one if it is right down to its IP header (see [`pseudowire`]), and for IP if
-/// that is right.
+/// know. So a frame is taken for one if it is right down to its IP header (see [`pseudowire`]); what begins
+/// like IP and is no such frame is IP. A frame is looked for at once before it is looked for behind a control
+/// word: with four octets skipped, a tagged frame still looks like an untagged one.
 fn labelled<'a>(stack: MplsStack<'_>, rest: &'a [u8]) -> Split<'a> {
     let version = rest.first().ok_or(Skip::Undecodable(Reason::IpCut))? >> 4;
     match (stack.bottom(), version) {
         (Some(0 | 3), _) => Ok((etype::IPV4, rest)),
         (Some(2), _) => Ok((etype::IPV6, rest)),
-        (_, 0) if pseudowire::is_ethernet(&rest[CONTROL_WORD.min(rest.len())..]) => {
-            lan::ethernet(&rest[CONTROL_WORD..])
+        (_, 4) if pseudowire::is_ipv4(rest) == Some(true) => Ok((etype::IPV4, rest)),
+        (_, 4) if pseudowire::is_ethernet(rest) != Some(true) => Ok((etype::IPV4, rest)),
+        (_, 6) if pseudowire::is_ethernet(rest) != Some(true) => Ok((etype::IPV6, rest)),
+        (_, 0) => {
+            let places = [rest, rest.get(CONTROL_WORD..).unwrap_or_default()];
+            pseudowire::find(places).and_then(lan::ethernet)
         }
-        (_, 1) => Err(Skip::NotIp),
-        (_, 4) if pseudowire::is_ipv4(rest) || !pseudowire::is_ethernet(rest) => Ok((etype::IPV4, rest)),
-        (_, 6) if !pseudowire::is_ethernet(rest) => Ok((etype::IPV6, rest)),
-        _ if pseudowire::is_ethernet(rest) => lan::ethernet(rest),
-        _ => Err(Skip::NotIp),
+        _ => pseudowire::find([rest]).and_then(lan::ethernet),
     }
 }
 
@@ -214,7 +215,8 @@ mod tests {
         assert_eq!(walk("8847 003e9040 007d2140 60"), Ok((etype::IPV6, None, None)));
         assert_eq!(walk("8847 00000140 70"), Ok((etype::IPV4, None, None)), "IPv4 explicit null");
         assert_eq!(walk("8847 00002140 70"), Ok((etype::IPV6, None, None)), "IPv6 explicit null");
-        assert_eq!(walk("8847 003e9140 00000000 0200"), Err(Skip::NotIp), "control word of a pseudowire");
+        let cut = Skip::Undecodable(Reason::PseudowireCut);
+        assert_eq!(walk("8847 003e9140 00000000 0200"), Err(cut), "control word of a pseudowire");
         assert_eq!(walk("8847 003e9140"), Err(Skip::Undecodable(Reason::IpCut)));
         assert_eq!(walk("8847 003e9040 007d"), Err(Skip::Undecodable(Reason::MplsCut)));
     }
@@ -241,6 +243,8 @@ mod tests {
         );
         assert_eq!(walk(&format!("8847 003e9140 00000000 {macs} 0806 0001")), Err(Skip::NotIp));
         assert_eq!(walk(&format!("8847 003e9140 10000021 {ip}")), Err(Skip::NotIp), "associated channel");
+        let cut = Err(Skip::Undecodable(Reason::PseudowireCut));
+        assert_eq!(walk(&format!("8847 003e9140 00000000 {macs} 0800 4500")), cut);
         assert_eq!(
             walk("8847 003e9140 44"),
             Ok((etype::IPV4, None, None)),

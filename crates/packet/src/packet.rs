@@ -299,7 +299,7 @@ fn ip_addr(octets: &[u8]) -> Option<IpAddr> {
 #[cold]
 pub(crate) fn blame(skip: Skip, behind: u32) -> Skip {
     match skip {
-        Skip::Undecodable(reason) if behind == 0 => Skip::Undecodable(reason.in_whole_frame()),
+        Skip::Undecodable(reason) if behind == 0 => reason.in_whole_frame(),
         skip => skip,
     }
 }

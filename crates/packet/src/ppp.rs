@@ -11,6 +11,8 @@ const CUT: Skip = Skip::Undecodable(Reason::LinkCut);
 pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
     let bytes = bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes);
     let (protocol, rest) = match bytes {
+        // Of address and control, one octet.
+        [0xff] => return Err(CUT),
         [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
         [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
         _ => return Err(CUT),
@@ -43,7 +45,9 @@ mod tests {
         assert_eq!(split(&hex("57 60")), Ok((etype::IPV6, &[0x60][..])));
         assert_eq!(split(&hex("0281 003e9140")), Ok((etype::MPLS, &hex("003e9140")[..])));
         assert_eq!(split(&hex("c021 0100")), Err(Skip::NotIp), "LCP");
-        assert_eq!(split(&hex("ff03")), Err(CUT));
+        for cut in ["", "00", "ff", "ff03", "ff03 00"] {
+            assert_eq!(split(&hex(cut)), Err(CUT), "{cut}");
+        }
     }
 
     #[test]

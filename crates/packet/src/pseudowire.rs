@@ -7,44 +7,57 @@
 
 use crate::encapsulation::etype;
 use crate::ip::{IPV4_LEN, IPV6_LEN};
+use crate::skip::{Reason, Skip};
 
 /// The VLAN tags that are looked behind.
 const MAX_TAGS: usize = 2;
 
-/// Whether `bytes` begin with an Ethernet frame that carries IP.
-pub(crate) fn is_ethernet(bytes: &[u8]) -> bool {
-    let Some((header, mut rest)) = bytes.split_first_chunk::<14>() else { return false };
-    // No station has a group address.
-    if header[6] & 1 == 1 {
-        return false;
-    }
-    let mut etype = u16::from_be_bytes([header[12], header[13]]);
-    for _ in 0..MAX_TAGS {
-        if let etype::VLAN | etype::QINQ = etype
-            && let Some((tag, behind)) = rest.split_first_chunk::<4>()
-        {
-            (etype, rest) = (u16::from_be_bytes([tag[2], tag[3]]), behind);
+/// The first of `places` where an Ethernet frame begins that carries IP. `NotIp` if there is none;
+/// `PseudowireCut` if there may be one, of which too little was captured.
+pub(crate) fn find<'a>(places: impl IntoIterator<Item = &'a [u8]>) -> Result<&'a [u8], Skip> {
+    let mut nothing = Skip::NotIp;
+    for place in places {
+        match is_ethernet(place) {
+            Some(true) => return Ok(place),
+            Some(false) => {}
+            None => nothing = Skip::Undecodable(Reason::PseudowireCut),
         }
     }
-    match etype {
+    Err(nothing)
+}
+
+/// Whether `bytes` begin with an Ethernet frame that carries IP. `None` if they end too soon to tell.
+pub(crate) fn is_ethernet(bytes: &[u8]) -> Option<bool> {
+    // No station has a group address.
+    if bytes.get(6)? & 1 == 1 {
+        return Some(false);
+    }
+    let (mut etype, mut rest) = bytes.get(12..)?.split_first_chunk()?;
+    for _ in 0..MAX_TAGS {
+        if let etype::VLAN | etype::QINQ = u16::from_be_bytes(*etype) {
+            (etype, rest) = rest.get(2..)?.split_first_chunk()?;
+        }
+    }
+    match u16::from_be_bytes(*etype) {
         etype::IPV4 => is_ipv4(rest),
         etype::IPV6 => is_ipv6(rest),
-        _ => false,
+        _ => Some(false),
     }
 }
 
-/// Version, header length and total length make sense.
-pub(crate) fn is_ipv4(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<IPV4_LEN>() else { return false };
+/// Whether version, header length and total length make sense.
+#[inline]
+pub(crate) fn is_ipv4(bytes: &[u8]) -> Option<bool> {
+    let header = bytes.first_chunk::<IPV4_LEN>()?;
     let size = u16::from(header[0] & 0x0f) * 4;
     let len = u16::from_be_bytes([header[2], header[3]]);
-    header[0] >> 4 == 4 && usize::from(size) >= IPV4_LEN && (len >= size || len == 0)
+    Some(header[0] >> 4 == 4 && usize::from(size) >= IPV4_LEN && (len >= size || len == 0))
 }
 
-/// The version is right and the addresses are not empty.
-fn is_ipv6(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<IPV6_LEN>() else { return false };
-    header[0] >> 4 == 6 && header[24..] != [0; 16]
+/// Whether the version is right and the receiver has an address.
+fn is_ipv6(bytes: &[u8]) -> Option<bool> {
+    let header = bytes.first_chunk::<IPV6_LEN>()?;
+    Some(header[0] >> 4 == 6 && header[24..] != [0; 16])
 }
 
 #[cfg(test)]
@@ -57,7 +70,7 @@ mod tests {
         let macs = "02000000000b 02000000000a";
         let ip = "45 00 0014 0000 0000 40 06 0000 0a000001 0a000002";
         let ip6 = "60000000 0000 3b 40 20010db8000000000000000000000001 20010db8000000000000000000000002";
-        let is = |text: &str| is_ethernet(&hex(text));
+        let is = |text: &str| is_ethernet(&hex(text)).unwrap();
         assert!(is(&format!("{macs} 0800 {ip}")));
         assert!(is(&format!("{macs} 86dd {ip6}")));
         assert!(is(&format!("{macs} 88a8 0001 8100 0002 0800 {ip}")));
@@ -66,6 +79,20 @@ mod tests {
         assert!(!is(&format!("02000000000b 03000000000a 0800 {ip}")), "sent by a group");
         assert!(!is(&format!("{macs} 0800 {}", ip.replacen("45", "44", 1))), "header length");
         assert!(!is(&format!("{macs} 0800 {}", ip.replacen("0014", "0013", 1))), "total length");
-        assert!(!is(&format!("{macs} 0800 45")));
+    }
+
+    #[test]
+    fn too_little_to_tell() {
+        let frame =
+            hex("02000000000b 02000000000a 8100 0001 0800 45 00 0014 0000 0000 40 06 0000 0a000001 0a000002");
+        for len in 0..frame.len() {
+            assert_eq!(is_ethernet(&frame[..len]), None, "{len}");
+        }
+        assert_eq!(is_ethernet(&frame), Some(true));
+        let cut = Err(Skip::Undecodable(Reason::PseudowireCut));
+        assert_eq!(find([&frame[..30]]), cut);
+        assert_eq!(find([&frame[..30], &frame]), Ok(&frame[..]));
+        assert_eq!(find([&frame[1..]]), Err(Skip::NotIp));
+        assert_eq!(find([&frame[1..], &frame[..30]]), cut);
     }
 }

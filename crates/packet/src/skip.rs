@@ -47,6 +47,8 @@ pub enum Reason {
     MplsCut,
     /// The frame ends before the bottom of the label stack.
     MplsShort,
+    /// The capture ends before it can be told whether labels, or the session of a tunnel, carry Ethernet.
+    PseudowireCut,
     /// More labels than [`MAX_LABELS`](crate::limits::MAX_LABELS).
     MplsDepth,
     /// The capture ends within the fixed part of the IP header: 20 bytes of IPv4, 40 bytes of IPv6.
@@ -101,6 +103,7 @@ impl Reason {
         Self::Aggregate,
         Self::MplsCut,
         Self::MplsShort,
+        Self::PseudowireCut,
         Self::MplsDepth,
         Self::IpCut,
         Self::IpShort,
@@ -120,6 +123,7 @@ impl Reason {
             Self::Aggregate => (Class::Unsupported, "several packets in one frame"),
             Self::MplsCut => (Class::Cut, "label stack cut off"),
             Self::MplsShort => (Class::Malformed, "label stack without end"),
+            Self::PseudowireCut => (Class::Cut, "pseudowire cut off"),
             Self::MplsDepth => (Class::Unsupported, "too many labels"),
             Self::IpCut => (Class::Cut, "IP header cut off"),
             Self::IpShort => (Class::Malformed, "IP header too short"),
@@ -139,14 +143,16 @@ impl Reason {
         self.row().0
     }
 
-    /// The reason when the bytes that are missing were not in the frame either.
-    pub(crate) const fn in_whole_frame(self) -> Self {
-        match self {
+    /// What it is when the bytes that are missing were not in the frame either.
+    pub(crate) const fn in_whole_frame(self) -> Skip {
+        Skip::Undecodable(match self {
             Self::LinkCut => Self::LinkShort,
             Self::MplsCut => Self::MplsShort,
             Self::IpCut => Self::IpShort,
+            // It is too short for a frame that carries IP.
+            Self::PseudowireCut => return Skip::NotIp,
             other => other,
-        }
+        })
     }
 
     /// The reason's place in [`ALL`](Self::ALL), for an array of counters.
@@ -176,8 +182,14 @@ mod tests {
         // The last variant by its number: fails when one is added and not listed.
         assert_eq!(Reason::ALL.len(), Reason::IpLength as usize + 1);
         for reason in Reason::ALL {
-            assert_ne!(reason.in_whole_frame().class(), Class::Cut, "{reason}");
-            assert_eq!(reason.in_whole_frame() == *reason, reason.class() != Class::Cut, "{reason}");
+            let is_cut = reason.class() == Class::Cut;
+            match reason.in_whole_frame() {
+                Skip::NotIp => assert!(is_cut, "{reason}"),
+                Skip::Undecodable(whole) => {
+                    assert_ne!(whole.class(), Class::Cut, "{reason}");
+                    assert_eq!(whole != *reason, is_cut, "{reason}");
+                }
+            }
         }
         let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), Reason::ALL.len());

@@ -1,6 +1,7 @@
 //! Layer two tunnelling: PPP in version 2 (RFC 2661), pseudowires in version 3 (RFC 3931).
 
 use super::{Found, Tunnel, TunnelKind, ethernet, ppp};
+use crate::packet::blame;
 use crate::pseudowire;
 use crate::skip::Skip;
 use crate::span::Span;
@@ -60,16 +61,15 @@ fn version_2(flags: u16, mut rest: Span<'_>) -> Found<'_> {
 /// sense down to its IP header, and if there is none nothing is guessed.
 fn session(payload: Span<'_>) -> Found<'_> {
     let (session, rest) = payload.split()?;
-    let id = match u32::from_be_bytes(*session) {
-        0 => None,
-        session => Some(session),
-    };
-    let frames = (0..=12).step_by(4).filter_map(|skipped| rest.skip(skipped).ok());
-    let inner = match id.and_then(|_| frames.into_iter().find(|frame| pseudowire::is_ethernet(frame.data))) {
-        Some(frame) => ethernet(frame),
-        None => Err(Skip::NotIp),
-    };
-    Tunnel::some(TunnelKind::L2tpV3, id, inner)
+    let session = u32::from_be_bytes(*session);
+    if session == 0 {
+        return Tunnel::some(TunnelKind::L2tpV3, None, Err(Skip::NotIp));
+    }
+    let places = (0..=12).step_by(4).filter_map(|skipped| rest.data.get(skipped..));
+    let inner = pseudowire::find(places)
+        .map_err(|skip| blame(skip, rest.behind()))
+        .and_then(|frame| ethernet(rest.skip(rest.data.len() - frame.len())?));
+    Tunnel::some(TunnelKind::L2tpV3, Some(session), inner)
 }
 
 #[cfg(test)]

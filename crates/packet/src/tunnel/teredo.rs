@@ -7,14 +7,19 @@ use crate::span::Span;
 /// The packet may follow an authentication header, and an origin indication: port and address, veiled.
 pub(super) fn read(payload: Span<'_>) -> Found<'_> {
     let mut rest = payload;
-    if rest.data.starts_with(&[0, 1]) {
-        // The lengths of the client's name and of the authentication value; then both, a nonce of eight
-        // octets, and a confirmation.
-        let (&[_, _, name, value], behind) = rest.split()?;
-        rest = behind.skip(usize::from(name) + usize::from(value) + 9)?;
-    }
-    if rest.data.starts_with(&[0, 0]) {
-        rest = rest.skip(8)?;
+    // The first octet of both is zero, which no version is.
+    while rest.data.first() == Some(&0) {
+        let (indicator, _) = rest.split()?;
+        rest = match indicator {
+            // The lengths of the client's name and of the authentication value; then both, a nonce of eight
+            // octets, and a confirmation.
+            [0, 1] => {
+                let (&[_, _, name, value], behind) = rest.split()?;
+                behind.skip(usize::from(name) + usize::from(value) + 9)?
+            }
+            [0, 0] => rest.skip(8)?,
+            _ => return Ok(None),
+        };
     }
     match rest.data.first().map(|octet| octet >> 4) {
         Some(6) | None => Tunnel::some(TunnelKind::Teredo, None, typed(etype::IPV6, rest)),
