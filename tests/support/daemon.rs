@@ -18,6 +18,9 @@ pub(crate) struct Launch<'a> {
     program: PathBuf,
     namespace: Option<&'a Namespace>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// Where it is started, if not where the test is.
+    directory: Option<PathBuf>,
 }
 
 impl<'a> Launch<'a> {
@@ -34,7 +37,14 @@ impl<'a> Launch<'a> {
     /// With no configuration file; see [`Launch::arguments`].
     pub(crate) fn command_line() -> Launch<'a> {
         let folder = tempfile::Builder::new().prefix("rpmacct-").tempdir().expect("a folder");
-        Launch { folder, program: bin("rpmacctd").to_owned(), namespace: None, arguments: Vec::new() }
+        Launch {
+            folder,
+            program: bin("rpmacctd").to_owned(),
+            namespace: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+        }
     }
 
     fn configured(self, name: &str, configuration: &str) -> Launch<'a> {
@@ -61,6 +71,17 @@ impl<'a> Launch<'a> {
         self
     }
 
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Launch<'a> {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it in another directory: for names that are relative.
+    pub(crate) fn directory(mut self, directory: impl Into<PathBuf>) -> Launch<'a> {
+        self.directory = Some(directory.into());
+        self
+    }
+
     /// Another program than rpmacctd: `pmacctd`, to compare with.
     pub(crate) fn program(mut self, program: impl Into<PathBuf>) -> Launch<'a> {
         self.program = program.into();
@@ -76,6 +97,10 @@ impl<'a> Launch<'a> {
             Some(namespace) => namespace.command(&self.program),
             None => Command::new(&self.program),
         };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         let log = |name| File::create(self.folder.path().join(name)).expect("a file in the folder");
         let process = command
             .args(&self.arguments)
