@@ -105,7 +105,8 @@ impl Avro {
     pub(crate) fn check_continues(&self, path: &Path) -> io::Result<()> {
         let other = |problem: String| io::Error::new(ErrorKind::InvalidData, problem);
         let reader = Reader::new(File::open(path)?).map_err(|e| other(format!("no Avro file: {e}")))?;
-        if *reader.writer_schema() != self.schema {
+        // Two schemas are equal to the crate if their records have the same name.
+        if reader.writer_schema().canonical_form() != self.schema.canonical_form() {
             return Err(other("it is an Avro file with another schema".to_owned()));
         }
         Ok(())
@@ -126,7 +127,8 @@ impl Avro {
             }
         }
         if self.stamps {
-            for (value, at) in values.by_ref().zip([share.inserted, share.updated]) {
+            // In this order: a zip takes one too many from what comes first.
+            for (at, value) in [share.inserted, share.updated].into_iter().zip(values.by_ref()) {
                 set_text(value, |out| self.time.write_seconds(at, &self.zone, out));
             }
         }

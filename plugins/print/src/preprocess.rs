@@ -151,13 +151,13 @@ impl Judge {
             Check::Min(count, n) => count.is_at_least(&counters, n),
             Check::Max(count, n) => count.is_at_most(&counters, n),
             Check::Threshold(threshold) => {
-                let kept = priority(key, &counters) >= threshold.into();
+                let kept = priority(key, &counters) >> FRACTION >= threshold.into();
                 bytes = bytes.max(if kept { threshold } else { 0 });
                 kept
             }
             Check::Keep(_) => {
                 let kept = priority(key, &counters) > self.priority;
-                let least = u64::try_from(self.priority).unwrap_or(u64::MAX);
+                let least = u64::try_from(self.priority >> FRACTION).unwrap_or(u64::MAX);
                 bytes = bytes.max(if kept { least } else { 0 });
                 kept
             }
@@ -215,10 +215,13 @@ fn priority_of_the_first_left_out(sums: &BinSums, rows: u64) -> u128 {
     }
 }
 
+/// Bits of a priority behind its point.
+const FRACTION: u32 = 16;
+
 /// A row's bytes divided by a number between 0 and 1 that looks random, and is always the same for a key: the
 /// chance that it is at least n is bytes / n.
 fn priority(key: &[u8], counters: &Counters) -> u128 {
-    (u128::from(counters.bytes) << 32) / (u128::from(hash(key) >> 32) + 1)
+    (u128::from(counters.bytes) << 63) / (u128::from(hash(key) >> (1 + FRACTION)) + 1)
 }
 
 /// FNV-1a, then mixed as in `SplitMix64`, so that all bits depend on all octets.

@@ -57,9 +57,14 @@ impl Bench {
         Ok(Self { sink, tallies, schema })
     }
 
-    /// Feeds records, each a line `value value … / packets bytes flags`; the values are in the order of the
-    /// columns.
+    /// Feeds records of [`MINUTE`], each a line `value value … / packets bytes flags`; the values are in the
+    /// order of the columns.
     pub(crate) fn feed(&mut self, lines: &str) {
+        self.feed_at(0, lines);
+    }
+
+    /// Feeds records that were captured so many seconds after [`MINUTE`].
+    pub(crate) fn feed_at(&mut self, secs: i64, lines: &str) {
         let layout = self.schema.layout();
         let mut records = Vec::new();
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -74,9 +79,9 @@ impl Bench {
             let counters = Counters { packets, bytes, flows: 0, tcp_flags: flags as u8 };
             let start = records.len();
             records.resize(start + layout.stride(), 0);
-            layout.put(&mut records[start..], &Record { key: &key, time: at(0), counters });
+            layout.put(&mut records[start..], &Record { key: &key, time: at(secs), counters });
         }
-        self.sink.absorb(&Batch::new(&self.schema, &records)).unwrap();
+        self.sink.absorb(&Batch::new(&self.schema, &records).arrived(at(1000))).unwrap();
     }
 
     /// Feeds one packet of `bytes` for each host.
