@@ -8,7 +8,10 @@ use std::sync::Arc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::Uid;
 
-use crate::bench::{Bench, log_of};
+use rpmacct_plugin::{Batch, Counters, Record, Schema, Tally};
+use rpmacct_primitives::SchemaOptions;
+
+use crate::bench::{Bench, at, log_of};
 
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -38,7 +41,7 @@ fn each_value_is_a_file() {
     assert_eq!(read("tcp/80-22.csv"), tcp);
     assert_eq!(read("latest-tcp"), tcp);
     assert_eq!(read("udp/53-22.csv"), format!("{header}10.0.0.2,53,udp,2,90\n2001:db8::1,53,udp,4,160\n"));
-    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(|t| t.count()), [10, 0]);
+    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(Tally::count), [10, 0]);
 }
 
 #[test]
@@ -49,10 +52,10 @@ fn a_value_that_cannot_be_written_waits_alone() {
     fs::write(dir.path().join("udp"), "in the way").unwrap();
     bench.feed(RECORDS);
     bench.tick(61).unwrap_err();
-    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(|t| t.count()), [4, 6]);
+    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(Tally::count), [4, 6]);
     fs::remove_file(dir.path().join("udp")).unwrap();
     bench.tick(71).unwrap();
-    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(|t| t.count()), [10, 0]);
+    assert_eq!([&bench.tallies.written, &bench.tallies.in_table].map(Tally::count), [10, 0]);
     assert_eq!(fs::read_to_string(dir.path().join("udp/flows")).unwrap().lines().count(), 3);
 }
 
@@ -60,13 +63,13 @@ fn a_value_that_cannot_be_written_waits_alone() {
 fn an_absent_address_has_a_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::file("src_host", &dir.path().join("$src_host"), "print_output: csv");
-    let schema = rpmacct_plugin::Schema::parse("src_host", Default::default()).unwrap();
+    let schema = Schema::parse("src_host", SchemaOptions::default()).unwrap();
     let layout = schema.layout();
     let mut slot = vec![0; layout.stride()];
-    let counters = rpmacct_plugin::Counters { packets: 1, bytes: 40, flows: 0, tcp_flags: 0 };
+    let counters = Counters { packets: 1, bytes: 40, flows: 0, tcp_flags: 0 };
     let key = vec![0; schema.key_len()];
-    layout.put(&mut slot, &rpmacct_plugin::Record { key: &key, time: crate::bench::at(0), counters });
-    bench.sink.absorb(&rpmacct_plugin::Batch::new(&schema, &slot)).unwrap();
+    layout.put(&mut slot, &Record { key: &key, time: at(0), counters });
+    bench.sink.absorb(&Batch::new(&schema, &slot)).unwrap();
     bench.finish(61).unwrap();
     assert_eq!(names(dir.path()), ["none"]);
 }
@@ -119,7 +122,8 @@ fn a_full_disk_loses_nothing_that_fits_in_memory() {
         let mut bench = Bench::file("src_host", &dir.join(name), &lines);
         let mut packets = 0;
         let mut interval = |bench: &mut Bench, secs: i64| {
-            let hosts: String = (0..250).map(|n| format!("10.{secs}.1.{n} / 1 40 0\n")).collect();
+            let hosts: String =
+                (0..250).fold(String::new(), |all, n| all + &format!("10.{secs}.1.{n} / 1 40 0\n"));
             packets += hosts.lines().count() as u64;
             bench.feed(&hosts);
             bench.tick(secs).is_ok()
@@ -136,7 +140,7 @@ fn a_full_disk_loses_nothing_that_fits_in_memory() {
         assert!(interval(&mut bench, 6));
         let tallies = Arc::clone(&bench.tallies);
         bench.finish(7).unwrap();
-        assert_eq!([&tallies.written, &tallies.lost, &tallies.in_table].map(|t| t.count()), [packets, 0, 0]);
+        assert_eq!([&tallies.written, &tallies.lost, &tallies.in_table].map(Tally::count), [packets, 0, 0]);
         let rows = |name: &String| fs::read_to_string(dir.join(name)).unwrap().lines().skip(1).count();
         assert_eq!(names(dir).iter().map(rows).sum::<usize>() as u64, packets);
         for name in names(dir) {
