@@ -64,6 +64,29 @@ fn scripts_see_what_they_always_saw() {
     assert!(total > 150 && matched > 120, "{matched} of {total}");
 }
 
+/// The peer takes a limit of 0 for its default and loses what does not fit; both tables lose packets there.
+#[test]
+fn small_tables_and_those_without_a_limit_hold_every_packet() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let samples = shared.join("spec/samples");
+    let rows = |name: &str| {
+        let daemon = start(&samples, name, folder.path());
+        let socket = folder.path().join(format!("{name}.pipe"));
+        let output =
+            Command::new(bin("rpmacct")).args(["-s", "-O", "csv", "-p"]).arg(socket).output().unwrap();
+        drop(daemon);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let packets = |rows: &str| -> u64 {
+        rows.lines().skip(1).map(|row| row.split(',').nth(2).unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let (small, unlimited) = (rows("imt3"), rows("imt4"));
+    assert_eq!((packets(&small), packets(&unlimited)), (20_000, 20_000));
+    assert!(small.lines().last().unwrap().starts_with("other,*,"), "{}", small.lines().last().unwrap());
+    assert!(small.lines().count() < 400 && !unlimited.contains("other"), "{}", small.lines().count());
+}
+
 /// Daemons behind the sockets, and a client under the name of the peer's.
 struct Stage {
     folder: tempfile::TempDir,

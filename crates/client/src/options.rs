@@ -267,7 +267,16 @@ static TABLE: &[(&str, &[Row])] = &[
 
 const DATA: &str =
     "DATA is value[,value…][;value…]: a value for each of -c, queries separated by semicolons. * matches
-everything. file:PATH reads one query a line; empty lines and those that begin with ! are skipped.";
+everything. file:PATH reads one query a line; empty lines and those that begin with ! are skipped.
+rpmacctd -a lists the primitives.
+
+Exit codes: 0 answered, 1 not answered, 3 the token was not known and this is the whole table.
+
+Examples:
+  rpmacct -s -T bytes,10                                 the ten largest
+  rpmacct -c src_host,proto -N '10.0.0.1,tcp;10.0.0.1,*'  bytes of a host, over TCP and in all
+  rpmacct -s -O json --token-file /var/lib/rpmacct.token  what is new since it was called before
+  rpmacct --follow=10 -O csv                              what is added, every ten seconds";
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     TABLE.iter().flat_map(|(_, rows)| rows.iter())
