@@ -1,14 +1,17 @@
-//! Network headers over bytes: link layer to transport, no allocation, no panic.
+//! Network headers over bytes: link layer to transport and tunnels, no allocation, no panic.
 //!
 //! [`Packet::decode`] walks a captured frame once, checks every header on the way, and gives views over
 //! the bytes of the capture. What is not asked for is not read: the accessors fetch their fields when they
 //! are called.
 //!
+//! What the packet carries for others is looked for when it is asked for: [`Packet::tunnel`] gives the packet
+//! within, and so on inwards.
+//!
 //! Guarantees:
 //!
 //! - If `decode` returns a packet, no accessor panics or reads outside the capture, whatever the bytes are.
 //! - No length from the wire is trusted: each is checked against the slice, or only reported.
-//! - Chains of tags, labels and extension headers are followed to a [fixed depth](limits).
+//! - Chains of tags, labels, extension headers and tunnels are followed to a [fixed depth](limits).
 //! - What cannot be decoded has a [`Reason`] that can be counted. Nothing is guessed, nothing is logged.
 //! - Nothing allocates, nothing reads a clock, nothing is unsafe.
 //!
@@ -62,7 +65,7 @@ pub use ip::{Fragment, protocol};
 pub use layer::Layer;
 pub use link::LinkType;
 pub use mac::{MacAddr, ParseMacError};
-pub use mpls::MplsStack;
+pub use mpls::{MplsEntry, MplsStack};
 pub use packet::Packet;
 pub use skip::{Class, Reason, Skip};
 pub use time::Timestamp;

@@ -8,6 +8,17 @@ pub const MAX_LABELS: usize = 32;
 /// Octets of a label stack entry.
 const ENTRY_LEN: usize = 4;
 
+/// An entry of a label stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MplsEntry {
+    /// The label, 20 bits.
+    pub label: u32,
+    /// The traffic class (RFC 5462), once called experimental: 0 to 7.
+    pub class: u8,
+    /// Time to live.
+    pub ttl: u8,
+}
+
 /// The labels that a packet carries, as it came: the top label first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MplsStack<'a> {
@@ -57,7 +68,16 @@ impl<'a> MplsStack<'a> {
 
     /// The labels from top to bottom, 20 bits each.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = u32> + DoubleEndedIterator + use<'a> {
-        self.entries.iter().copied().map(label)
+        self.entries().map(|entry| entry.label)
+    }
+
+    /// The entries from top to bottom, whole.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = MplsEntry> + DoubleEndedIterator + use<'a> {
+        self.entries.iter().map(|&entry| MplsEntry {
+            label: label(entry),
+            class: (entry[2] >> 1) & 7,
+            ttl: entry[3],
+        })
     }
 }
 
@@ -84,6 +104,10 @@ mod tests {
         assert_eq!(stack.iter().collect::<Vec<_>>(), [1001, 2002]);
         assert_eq!((stack.top(), stack.bottom(), stack.len()), (Some(1001), Some(2002), 2));
         assert_eq!(rest, [0x45, 0x00]);
+        let entries: Vec<_> = stack.entries().collect();
+        let [top, bottom] =
+            [(1001, 2, 0x40), (2002, 1, 0x40)].map(|(label, class, ttl)| MplsEntry { label, class, ttl });
+        assert_eq!(entries, [top, bottom]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::ip::{Fragment, Header, Ip};
 use crate::link::{Framing, LinkType};
 use crate::mac::MacAddr;
 use crate::mpls::MplsStack;
+use crate::ppp;
 use crate::skip::{Reason, Skip};
 use crate::span::Span;
 use crate::transport;
@@ -38,8 +39,9 @@ impl<'a> Packet<'a> {
     }
 
     /// As [`decode`](Self::decode), but a frame that carries no IP is a packet too: one without addresses,
-    /// whose [`etype`](Self::etype) is the type or, with an LLC header, the length that the frame gives, and
-    /// whose [length](Self::ip_len) is what the frame had behind its link header.
+    /// whose [`etype`](Self::etype) is the type or, with an LLC header, the length that the frame gives (in a
+    /// PPPoE session the protocol of PPP; 0 on links that have none), and whose [length](Self::ip_len) is
+    /// what the frame had behind its link header.
     pub fn decode_any(link: LinkType, data: &'a [u8], wire_len: u32) -> Result<Self, Reason> {
         match Self::decode(link, data, wire_len) {
             Ok(packet) => Ok(packet),
@@ -56,6 +58,11 @@ impl<'a> Packet<'a> {
         let mut walk = Walk::new(etype, rest);
         // It ends as it did when IP was looked for; how far it came is what is wanted here.
         let _ = walk.find_ip();
+        if walk.etype == etype::PPPOE_SESSION
+            && let Ok((protocol, rest)) = ppp::session(walk.rest).and_then(ppp::protocol)
+        {
+            (walk.etype, walk.rest) = (protocol, rest);
+        }
         let ip = Ip::other(walk.etype, walk.rest, (rest.len() as u32).saturating_add(behind));
         Self { framing, behind, frame: data, outer: walk.found, ip }
     }

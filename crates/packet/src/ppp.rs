@@ -6,17 +6,9 @@ use crate::skip::{Reason, Skip};
 
 const CUT: Skip = Skip::Undecodable(Reason::LinkCut);
 
-/// Reads the protocol of a PPP frame, after the address and control octets if they are there. A protocol is
-/// one octet, if that is odd, or two.
+/// What a PPP frame carries.
 pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
-    let bytes = bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes);
-    let (protocol, rest) = match bytes {
-        // Of address and control, one octet.
-        [0xff] => return Err(CUT),
-        [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
-        [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
-        _ => return Err(CUT),
-    };
+    let (protocol, rest) = protocol(bytes)?;
     match protocol {
         0x0021 => Ok((etype::IPV4, rest)),
         0x0057 => Ok((etype::IPV6, rest)),
@@ -26,11 +18,28 @@ pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
     }
 }
 
-/// Reads a PPPoE header: version and type, code, session, length; then the PPP protocol.
+/// Reads the protocol of a PPP frame, after the address and control octets if they are there. A protocol is
+/// one octet, if that is odd, or two.
+pub(crate) fn protocol(bytes: &[u8]) -> Split<'_> {
+    match bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes) {
+        // Of address and control, one octet.
+        [0xff] => Err(CUT),
+        [short, rest @ ..] if short & 1 == 1 => Ok((u16::from(*short), rest)),
+        [high, low, rest @ ..] => Ok((u16::from_be_bytes([*high, *low]), rest)),
+        _ => Err(CUT),
+    }
+}
+
+/// What a PPPoE frame carries.
 pub(crate) fn over_ethernet(bytes: &[u8]) -> Split<'_> {
+    split(session(bytes)?)
+}
+
+/// The PPP frame behind a PPPoE header: version and type, code, session, length.
+pub(crate) fn session(bytes: &[u8]) -> Result<&[u8], Skip> {
     let (header, rest) = bytes.split_first_chunk::<6>().ok_or(CUT)?;
     // Version 1, type 1, code 0: session data.
-    if header[..2] == [0x11, 0] { split(rest) } else { Err(Skip::NotIp) }
+    if header[..2] == [0x11, 0] { Ok(rest) } else { Err(Skip::NotIp) }
 }
 
 #[cfg(test)]

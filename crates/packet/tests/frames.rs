@@ -4,7 +4,7 @@
 mod invariants;
 
 use proptest::prelude::*;
-use rpmacct_packet::{Fragment, LinkType, MacAddr, Packet, Reason, Skip, VlanTag};
+use rpmacct_packet::{Fragment, LinkType, MacAddr, Packet, Reason, Skip, TunnelKind, VlanTag};
 
 /// A UDP packet of 44 bytes from 10.1.0.1 port 1000 to 10.9.9.9 port 2000.
 const UDP4: &str = "
@@ -160,6 +160,42 @@ fn other_traffic_is_not_ip() {
             "{after_macs}"
         );
     }
+}
+
+#[test]
+fn other_traffic_has_a_type_and_a_length() {
+    for (after_macs, vlan, etype, len) in [
+        ("0806 0001 0800 06 04 0001 02000000000a 0a000001 000000000000 0a000002", None, 0x0806, 28),
+        ("8100 0006 0806 0001 0800", Some(VlanTag { id: 6, cos: 0 }), 0x0806, 8),
+        ("0026 424203 000000000000", None, 0x26, 9),
+        ("88e5 2000 00000001", None, 0x88e5, 6),
+        ("8864 1100 0007 0006 c021 0100 0004", None, 0xc021, 12),
+        ("8847 003e9140 10000021", None, 0x8847, 8),
+    ] {
+        let frame = ethernet(after_macs);
+        assert_eq!(decode(LinkType::ETHERNET, &frame).unwrap_err(), Skip::NotIp, "{after_macs}");
+        let packet = Packet::decode_any(LinkType::ETHERNET, &frame, frame.len() as u32).unwrap();
+        assert_eq!((packet.vlan(), packet.etype(), packet.ip_len()), (vlan, etype, len), "{after_macs}");
+        assert_eq!(packet.src_mac(), Some(MacAddr([2, 0, 0, 0, 0, 0x0a])));
+        // Cut, it has the length that it had.
+        let packet = Packet::decode_any(LinkType::ETHERNET, &frame[..18], frame.len() as u32);
+        assert!(packet.is_err() || packet.unwrap().ip_len() == len, "{after_macs}");
+    }
+    let ip = ethernet(&format!("0800 {UDP4}"));
+    assert_udp4(&Packet::decode_any(LinkType::ETHERNET, &ip, ip.len() as u32).unwrap());
+    let cut = Packet::decode_any(LinkType::ETHERNET, &ip[..20], ip.len() as u32);
+    assert_eq!(cut.err(), Some(Reason::IpCut));
+}
+
+#[test]
+fn an_authentication_header_hides_no_tunnel() {
+    let outer = "45 00 0000 0001 0000 40 33 0000 0a000001 0a000002  04 04 0000 00000100 00000020 000000000000000000000000";
+    let frame = ethernet(&format!("0800 {outer} {UDP4}").replacen("0000", "0058", 1));
+    let packet = decode(LinkType::ETHERNET, &frame).unwrap();
+    assert_eq!((packet.proto(), packet.ip_len()), (51, 88));
+    let tunnel = packet.tunnel().unwrap();
+    assert_eq!(tunnel.kind, TunnelKind::IpIp);
+    assert_udp4(&tunnel.inner.unwrap());
 }
 
 #[test]
