@@ -55,7 +55,7 @@ impl From<QueryError> for Failure {
 
 /// Serves one connection to its end.
 pub(crate) fn serve(stream: UnixStream, peer: Peer, place: &Count) {
-    let mut stream = Timed::new(stream, TO_ASK);
+    let mut stream = Timed::new(stream, TO_ASK, place.is_crowded());
     if greet(&mut stream).is_err() {
         return;
     }

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpmacct_plugin::{OpenError, SinkError};
 use rpmacct_query::{greet, refuse};
@@ -15,12 +15,15 @@ use rpmacct_query::{greet, refuse};
 use crate::access::Peer;
 use crate::connection::{Desk, serve};
 use crate::socket::Socket;
+use crate::timed::IsCrowded;
 
 /// Stack of a thread that answers. It holds no more than a few frames.
 const STACK: usize = 256 * 1024;
 
-/// Connections at once.
+/// Connections at once. When they are that many, those that stall give way.
 const MAX_CONNECTIONS: usize = 512;
+/// How long new connections wait for one of them to give way: longer than it takes to see that one stalls.
+const TO_GIVE_WAY: Duration = Duration::from_secs(2);
 /// Connections beyond these that those who may erase have: nobody else can lock them out.
 const RESERVED: usize = 8;
 
@@ -89,13 +92,14 @@ impl Drop for Server {
 }
 
 fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+    let mut wait_until = Instant::now() + TO_GIVE_WAY;
     loop {
         let accepted = listener.accept();
         if shared.stopping.load(Ordering::Acquire) {
             return;
         }
         match accepted {
-            Ok((stream, _)) => admit(stream, shared),
+            Ok((stream, _)) => admit(stream, shared, &mut wait_until),
             // Out of descriptors or memory: it comes again at once, so it must not spin.
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 thread::sleep(Duration::from_millis(100));
@@ -105,15 +109,22 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Gives a connection its thread, or turns it away.
-fn admit(stream: UnixStream, shared: &Arc<Shared>) {
+/// Gives a connection its thread, or turns it away. Until `wait_until` it is waited for a place; that is put off
+/// when there was one, so that those who come while nobody gives way do not wait one after the other.
+fn admit(stream: UnixStream, shared: &Arc<Shared>, wait_until: &mut Instant) {
     let Ok(peer) = Peer::of(&stream) else { return };
     let limit = MAX_CONNECTIONS + if shared.desk.access.may_change(peer) { RESERVED } else { 0 };
     let place = Count::of(shared, |shared| &shared.connections);
-    if shared.connections.load(Ordering::Acquire) > limit {
+    let is_full = || shared.connections.load(Ordering::Acquire) > limit;
+    // Whoever comes next waits in the socket's queue, in the order of arrival.
+    while is_full() && Instant::now() < *wait_until && !shared.stopping.load(Ordering::Acquire) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    if is_full() {
         turn_away(&stream, "too many clients at once");
         return;
     }
+    *wait_until = Instant::now() + TO_GIVE_WAY;
     let spare = stream.try_clone();
     let thread = thread::Builder::new().name("memory-answer".into()).stack_size(STACK).spawn(move || {
         serve(stream, peer, &place);
@@ -145,6 +156,12 @@ impl Count {
 
     pub(crate) fn desk(&self) -> &Desk {
         &self.shared.desk
+    }
+
+    /// Whether others wait for a place.
+    pub(crate) fn is_crowded(&self) -> IsCrowded {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.connections.load(Ordering::Acquire) > MAX_CONNECTIONS)
     }
 
     /// One more answer under way.

@@ -21,6 +21,8 @@ use crate::socket;
 
 /// How long the end of the daemon waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(2);
+/// Bytes that the snapshots of answers under way may hold, or twice the table if that is more.
+const LENT: usize = 256 << 20;
 /// How often the memory that increments and answers take is looked at.
 const WATCH: Duration = Duration::from_millis(100);
 
@@ -146,7 +148,7 @@ impl MemorySink {
             limit,
             said_full: false,
             points: Points::new(settings.since_size),
-            lent: Lent::default(),
+            lent: Lent::new(LENT),
             watched: Instant::now(),
         })
     }

@@ -125,8 +125,7 @@ fn who_dies_in_the_middle_holds_up_nobody() {
 #[test]
 fn nonsense_is_answered_or_ignored() {
     let daemon = Daemon::start("src_host");
-    let mut hello = Vec::new();
-    Hello::ours().write(&mut hello).unwrap();
+    let hello = hello();
     let after_hello = |bytes: &[u8]| [&hello, bytes].concat();
     let nonsense = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
@@ -196,17 +195,58 @@ fn a_daemon_that_is_not_ours_or_breaks_off() {
 }
 
 #[test]
-fn too_many_clients_are_told() {
+fn those_that_stall_give_way() {
     let daemon = Daemon::start("src_host");
-    let silent: Vec<_> = (0..530).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
-    let (code, _, err) = daemon.ask("-s");
-    assert_eq!((code, err.as_str()), (1, "ERROR: too many clients at once\n"));
-    drop(silent);
+    hosts(&daemon, 20_000);
+    let connect = || UnixStream::connect(daemon.socket()).unwrap();
+    // Some ask nothing, some do not read their answer.
+    let silent: Vec<_> = (0..300).map(|_| connect()).collect();
+    let stalled: Vec<_> =
+        (0..300).map(|_| ask(connect(), &Request::Rows(RowsRequest::default())).unwrap()).collect();
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(daemon.answer("-s -O csv").lines().count(), 20_001);
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop((silent, stalled));
+}
+
+#[test]
+fn too_many_that_do_not_stall_are_told() {
+    let daemon = Daemon::start("src_host");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Questions that never end, an octet at a time.
+        let mut dripping: Vec<_> = (0..530).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
+        let over = &over;
+        scope.spawn(move || {
+            let request = [0, 0x0f, 0, 0, b'Q'].into_iter().chain(std::iter::repeat(b' '));
+            for octet in hello().into_iter().chain(request) {
+                for stream in &mut dripping {
+                    let _ = stream.write_all(&[octet]);
+                }
+                if over.load(Ordering::Relaxed) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let (code, _, err) = daemon.ask("-s");
+        over.store(true, Ordering::Relaxed);
+        assert_eq!((code, err.as_str()), (1, "ERROR: too many clients at once\n"));
+    });
     let end = Instant::now() + Duration::from_secs(5);
     while daemon.ask("-s").0 != 0 {
         assert!(Instant::now() < end, "their places are not free again");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The first frame of a client.
+fn hello() -> Vec<u8> {
+    let mut hello = Vec::new();
+    Hello::ours().write(&mut hello).unwrap();
+    hello
 }
 
 #[test]
