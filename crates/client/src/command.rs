@@ -10,7 +10,7 @@ use crate::error::ClientError;
 use crate::follow::Follow;
 use crate::options::{Ask, Options, Shown, usage};
 use crate::print;
-use crate::selection::selection;
+use crate::selection::{Reading, selection};
 use crate::talk::{Reply, knock, talk};
 use crate::token;
 
@@ -48,7 +48,7 @@ impl Command {
             0 if options.follow.is_some() => Some(Ask::Table),
             0 => None,
             // The peer erases and forgets the question.
-            1 if options.classic && options.erase && !options.shows_entries() => None,
+            1 if options.classic && options.erase && options.asks_for_no_entries() => None,
             1 => options.asks.pop(),
             _ => return Err(ClientError::Exclusive),
         };
@@ -115,9 +115,9 @@ impl Command {
 }
 
 impl Options {
-    /// Whether entries are asked for, or sums of them.
-    fn shows_entries(&self) -> bool {
-        matches!(self.asks[..], [Ask::Table | Ask::Counts(_) | Ask::Matches(_)])
+    /// What the peer forgets when it erases.
+    fn asks_for_no_entries(&self) -> bool {
+        matches!(self.asks[..], [Ask::Age | Ask::Buckets | Ask::Classifiers])
     }
 
     /// Options that only go with some of the others.
@@ -156,7 +156,8 @@ impl Options {
     fn action(&self, ask: Ask) -> Result<Action, ClientError> {
         let select = |data: &str| {
             let list = self.primitives.as_deref().unwrap_or_default();
-            match selection(list, data, self.style.numeric_protocols)? {
+            let reading = Reading { numeric: self.style.numeric_protocols, classic: self.classic };
+            match selection(list, data, reading)? {
                 // The peer finds nothing, and that is all.
                 Selection { queries, .. } if queries.is_empty() && !self.classic => Err(ClientError::NoQuery),
                 selection => Ok(selection),

@@ -382,6 +382,10 @@ impl Options {
                 self.warnings.push(format!("-T, ignoring unknown counter type: {word}."));
                 Top { by: None, rows: top(&argument.replacen(&word, "bytes", 1))?.rows }
             }
+            // What is no number is 0, and that is all.
+            Err(ClientError::NotANumber(_)) if self.classic => {
+                top(argument.split(',').next().unwrap_or_default())?
+            }
             top => top?,
         });
         Ok(())
