@@ -254,6 +254,9 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
     use rpmacct_plugin::SumTable;
 
     use super::*;
@@ -350,5 +353,84 @@ mod tests {
         assert_eq!(points.resets.len(), 1);
         points.forget(0);
         assert!(points.resets.is_empty() && points.is_empty());
+    }
+
+    /// What happens to a table that three readers follow.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Count { key: u64, packets: u64 },
+        Reset { key: u64 },
+        Read { reader: usize },
+        Erase,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        // So many keys that a point often shares some chunks with the table, and not others.
+        let key = prop_oneof![0..8u64, 0..6_000u64];
+        prop_oneof![
+            60 => (key.clone(), 1..5u64).prop_map(|(key, packets)| Event::Count { key, packets }),
+            20 => key.prop_map(|key| Event::Reset { key }),
+            20 => (0..3usize).prop_map(|reader| Event::Read { reader }),
+            1 => Just(Event::Erase),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_increments_are_exact_or_said_to_be_the_table(
+            events in prop::collection::vec(event(), 1..300),
+            limit in prop_oneof![Just(PLENTY), 100_000..1_000_000usize],
+        ) {
+            let (mut points, mut table) = (Points::new(limit), SumTable::new(8));
+            (0..6_000).for_each(|key| count(&mut table, key, 1));
+            let start = points.add(table.snapshot(), None).0;
+            // For each reader its token, and what it must be told next.
+            let mut readers = vec![(start, BTreeMap::<u64, u64>::new()); 3];
+            let mut erased = [false; 3];
+            for event in events {
+                match event {
+                    Event::Count { key, packets } => {
+                        count(&mut table, key, packets);
+                        for (_, due) in &mut readers {
+                            *due.entry(key).or_default() += packets;
+                        }
+                    }
+                    Event::Reset { key } => {
+                        if let Some(counters) = table.reset(&key.to_be_bytes()) {
+                            points.reset(&key.to_be_bytes(), counters);
+                        }
+                    }
+                    Event::Erase => {
+                        table.clear();
+                        points.erase();
+                        erased = [true; 3];
+                    }
+                    Event::Read { reader } => {
+                        points.forget_what_is_too_much();
+                        let (token, due) = &mut readers[reader];
+                        let base = points.find(token).unwrap();
+                        let now = table.snapshot();
+                        let told = |rows: &mut dyn Iterator<Item = (&[u8], Counters)>| -> BTreeMap<u64, u64> {
+                            rows.map(|(key, c)| (u64::from_be_bytes(key.try_into().unwrap()), c.packets)).collect()
+                        };
+                        match &base.begin {
+                            Begin::Point(earlier) => {
+                                prop_assert_eq!(base.basis, Basis::Asked);
+                                prop_assert!(!erased[reader]);
+                                prop_assert_eq!(&told(&mut earlier.increments(&now)), &*due);
+                            }
+                            _ if erased[reader] => prop_assert_eq!(base.basis, Basis::Erased),
+                            _ => {
+                                prop_assert_eq!(base.basis, Basis::Forgotten);
+                                prop_assert!(limit < PLENTY);
+                            }
+                        }
+                        *token = points.add(now, Some(&base)).0;
+                        due.clear();
+                        erased[reader] = false;
+                    }
+                }
+            }
+        }
     }
 }
