@@ -264,15 +264,9 @@ fn read_savefile(
     savefile: &mut Savefile,
     control: &Receiver<Control>,
 ) -> Result<bool, SavefileError> {
-    let mut until_control = BURST;
-    while let Some(frame) = savefile.next() {
-        core.frame(&frame?);
-        until_control -= 1;
-        if until_control == 0 {
-            until_control = BURST;
-            if answer(core, control, all_seen(core)) {
-                return Ok(true);
-            }
+    while savefile.read(BURST, |frame| core.frame(frame))? > 0 {
+        if answer(core, control, all_seen(core)) {
+            return Ok(true);
         }
     }
     Ok(false)

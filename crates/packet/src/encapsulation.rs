@@ -73,7 +73,6 @@ impl<'a> Walk<'a> {
 
     /// Follows the headers to IP, of which `etype` then gives the version. Where it fails, `etype` is that of
     /// the header where it failed.
-    #[inline]
     pub(crate) fn find_ip(&mut self) -> Result<(), Skip> {
         for _ in 0..=MAX_ENCAPSULATIONS {
             match self.etype {

@@ -105,12 +105,12 @@ pub(crate) struct Ip<'a> {
 
 impl<'a> Ip<'a> {
     /// Reads the IP packet that `bytes` begin with. `on_wire` is what the frame had from there on, in bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(etype: u16, bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         if etype == etype::IPV6 { Self::decode_v6(bytes, on_wire) } else { Self::decode_v4(bytes, on_wire) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode_v4(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         let header = bytes.first_chunk().ok_or(Reason::IpCut)?;
         let view = Ipv4Packet::new(header).ok_or(Reason::IpCut)?;

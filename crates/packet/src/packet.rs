@@ -32,7 +32,7 @@ impl<'a> Packet<'a> {
     ///
     /// The capture must reach to the end of the IP header's fixed part. What is missing behind that, only the
     /// accessors of it notice.
-    #[inline]
+    #[inline(always)]
     pub fn decode(link: LinkType, data: &'a [u8], wire_len: u32) -> Result<Self, Skip> {
         let framing = link.framing().ok_or(Skip::Undecodable(Reason::LinkType))?;
         Self::framed(framing, data, wire_len.saturating_sub(data.len() as u32))
@@ -68,7 +68,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The packet in `frame`, which had `behind` more bytes on the wire.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn framed(framing: Framing, frame: &'a [u8], behind: u32) -> Result<Self, Skip> {
         match framing.split(frame) {
             Ok((etype, rest)) => Self::typed(framing, frame, behind, etype, rest),
@@ -77,7 +77,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The packet at the end of `frame` that `etype` announces and `rest` holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn typed(
         framing: Framing,
         frame: &'a [u8],
@@ -85,13 +85,18 @@ impl<'a> Packet<'a> {
         etype: u16,
         rest: &'a [u8],
     ) -> Result<Self, Skip> {
-        let mut walk = Walk::new(etype, rest);
-        if let Err(skip) = walk.find_ip() {
-            return Err(blame(skip, behind));
-        }
-        let on_wire = (walk.rest.len() as u32).saturating_add(behind);
-        match Ip::decode(walk.etype, walk.rest, on_wire) {
-            Ok(ip) => Ok(Self { framing, behind, frame, outer: walk.found, ip }),
+        let (outer, etype, rest) = match etype {
+            // Most frames: nothing stands between the link header and IP.
+            etype::IPV4 | etype::IPV6 => (Encapsulation::default(), etype, rest),
+            _ => {
+                let mut walk = Walk::new(etype, rest);
+                walk.find_ip().map_err(|skip| blame(skip, behind))?;
+                (walk.found, walk.etype, walk.rest)
+            }
+        };
+        let on_wire = (rest.len() as u32).saturating_add(behind);
+        match Ip::decode(etype, rest, on_wire) {
+            Ok(ip) => Ok(Self { framing, behind, frame, outer, ip }),
             Err(reason) => Err(blame(Skip::Undecodable(reason), behind)),
         }
     }
