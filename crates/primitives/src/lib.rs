@@ -31,6 +31,7 @@ mod protocol;
 pub mod record;
 mod rows;
 mod schema;
+mod steps;
 mod table;
 mod text;
 mod words;

@@ -5,12 +5,16 @@ use rpmacct_packet::Timestamp;
 use crate::kind::{Kind, Value};
 use crate::observation::Observation;
 use crate::record::RecordLayout;
+use crate::steps::Step;
 use crate::table::{Primitive, Read, Role, TABLE, primitive, words};
 
 /// Which octets of a key belong to which primitive, and how they are filled from a packet.
 #[derive(Debug, Clone)]
 pub struct Schema {
     fields: Vec<Field>,
+    /// How the key of each end is written.
+    source: Vec<Step>,
+    destination: Vec<Step>,
     columns: Vec<Column>,
     key_len: usize,
     counts_twice: bool,
@@ -100,6 +104,8 @@ impl Schema {
     ) -> Result<Self, SchemaError> {
         let mut schema = Self {
             fields: Vec::new(),
+            source: Vec::new(),
+            destination: Vec::new(),
             columns: Vec::new(),
             key_len: 0,
             counts_twice: false,
@@ -128,6 +134,8 @@ impl Schema {
             schema.fields.push(field);
             schema.columns.push(Column::Key(field));
         }
+        schema.source = Step::plan(&schema.fields, End::Source);
+        schema.destination = Step::plan(&schema.fields, End::Destination);
         Ok(schema)
     }
 
@@ -211,11 +219,11 @@ impl Schema {
         self.write_fields(observation, end, key);
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_fields(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
-        for field in &self.fields {
-            let read = if end == End::Source { field.source } else { field.destination };
-            read(observation, &mut key[field.range()]);
+        let steps = if end == End::Source { &self.source } else { &self.destination };
+        for step in steps {
+            step.write(observation, key);
         }
     }
 }
@@ -224,6 +232,11 @@ impl Field {
     /// The octets of this field in a key.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.primitive.kind.width()
+    }
+
+    /// What reads it from a packet.
+    pub(crate) fn read(&self, end: End) -> Read {
+        if end == End::Source { self.source } else { self.destination }
     }
 
     /// The value of this field in `key`.
