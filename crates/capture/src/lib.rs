@@ -8,6 +8,7 @@ mod frame;
 mod instructions;
 mod live;
 mod map;
+mod prefetch;
 mod savefile;
 
 pub use doorbell::Doorbell;

@@ -20,6 +20,7 @@ use rpmacct_packet::{LinkType, Timestamp};
 
 use crate::frame::Frame;
 use crate::map::FileBytes;
+use crate::prefetch::prefetch;
 
 /// A capture file, read frame by frame.
 ///
@@ -327,6 +328,9 @@ const PCAP_HEADER: usize = 24;
 /// Octets before the frame in a record of a pcap file that is not "modified".
 const USUAL_RECORD_HEADER: usize = 16;
 
+/// How far ahead of the walk memory is asked for, in bytes.
+const AHEAD: usize = 2048;
+
 /// Frames that are found before they are given.
 const BURST: usize = 16;
 
@@ -458,6 +462,7 @@ impl Walk {
             // As `Timestamp::from_secs_micros`: 2³² seconds and as many microseconds are far from the end of time.
             let nanos = i64::from(number(0)) * 1_000_000_000 + i64::from(number(4)) * nanos_each;
             let time = Timestamp::from_nanos(nanos);
+            prefetch(file, self.at + AHEAD);
             *frame = Frame { time, link: *link, wire_len: wire_len.max(captured), data, interface: 0 };
             self.at += USUAL_RECORD_HEADER + data.len();
             found += 1;

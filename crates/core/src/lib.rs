@@ -61,8 +61,8 @@ pub struct Core {
     counts: FrameCounts,
     /// What the kernel dropped, for others to watch.
     drops: Arc<Tally>,
-    /// Time of the latest frame.
-    latest: Option<Timestamp>,
+    /// Time of the latest frame; the earliest of all times before there was one.
+    latest: Timestamp,
 }
 
 impl Core {
@@ -77,7 +77,7 @@ impl Core {
             links_fragments,
             counts: FrameCounts::default(),
             drops: Arc::default(),
-            latest: None,
+            latest: Timestamp::MIN,
         }
     }
 
@@ -99,14 +99,14 @@ impl Core {
 
     /// Time of the latest frame, if there was one.
     pub fn latest(&self) -> Option<Timestamp> {
-        self.latest
+        (self.counts.seen > 0).then_some(self.latest)
     }
 
     /// Accounts one frame.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.counts.seen += 1;
-        self.latest = self.latest.max(Some(frame.time));
+        self.latest = self.latest.max(frame.time);
         if let Some(filter) = &mut self.options.filter
             && !filter.passes(frame)
         {

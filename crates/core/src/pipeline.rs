@@ -5,15 +5,11 @@ use std::time::{Duration, Instant};
 
 use rpmacct_capture::{Filter, Frame};
 use rpmacct_pipe::Writer;
-use rpmacct_primitives::{End, Observation, RecordLayout, Schema, Words};
+use rpmacct_primitives::{End, Observation, RecordLayout, Schema, Word};
 
 use crate::BATCH_AGE;
 use crate::counts::PipelineCounts;
-use crate::repeats::{Repeats, push};
-
-/// Records that are made before they are looked at. Reading what was written just before, in pieces of other
-/// sizes, makes a processor wait for its own stores; some records later it does not.
-const GROUP: usize = 32;
+use crate::repeats::{GROUP, Repeats, push};
 
 /// Makes the records of one plugin.
 pub struct Pipeline {
@@ -24,8 +20,9 @@ pub struct Pipeline {
     writer: Writer,
     /// Sums keys that repeat, where keys do.
     repeats: Option<Repeats>,
-    /// Records that were just made; they are summed or pushed together, see [`GROUP`].
-    group: Words,
+    /// Records that were just made; they are summed or pushed together. Reading what was written just before, in
+    /// pieces of other sizes, makes a processor wait for its own stores; some records later it does not.
+    group: Box<[Word]>,
     /// Words of `group` that hold records.
     grouped: usize,
     filtered: u64,
@@ -40,7 +37,7 @@ impl Pipeline {
         Self {
             layout: schema.layout(),
             repeats: (!schema.has_times()).then(|| Repeats::new(schema.layout())),
-            group: Words::zeros(GROUP * schema.layout().words()),
+            group: vec![[0; 8]; GROUP * schema.layout().words()].into_boxed_slice(),
             grouped: 0,
             needs_ports: schema.needs().ports,
             schema,
@@ -87,11 +84,12 @@ impl Pipeline {
     #[inline]
     fn record(&mut self, observation: &Observation<'_>, end: End) {
         let Self { layout, schema, group, grouped, writer, .. } = self;
-        let next = *grouped + layout.words();
-        layout.write(group[*grouped..next].as_flattened_mut(), schema, observation, end);
+        let words = layout.words();
+        let record = &mut group[*grouped..][..words];
+        layout.write(record.as_flattened_mut(), schema, observation, end);
         writer.offer(1);
-        *grouped = next;
-        if next == group.len() {
+        *grouped += words;
+        if *grouped == group.len() {
             self.pass_on();
         }
     }

@@ -15,8 +15,11 @@ use rpmacct_pipe::Writer;
 use rpmacct_primitives::record::{forget_counters, key_words, packets, set_time, sum, time};
 use rpmacct_primitives::{RecordLayout, Word, Words, are_equal, number};
 
+/// Records that are added together.
+pub(crate) const GROUP: usize = 32;
+
 /// Places in the table. A power of two.
-const PLACES: usize = 8192;
+const PLACES: usize = 32768;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -44,7 +47,7 @@ impl Repeats {
         Self { words, records, listed: Vec::with_capacity(PLACES), second: NEVER }
     }
 
-    /// Adds records that have been offered to the pipe, one after the other. They are summed here or pushed.
+    /// Adds records that have been offered to the pipe, [`GROUP`] at the most. They are summed here or pushed.
     pub(crate) fn add_all(&mut self, new: &[Word], writer: &mut Writer) {
         // The same code for the lengths that most people sum by (an address, a pair of hosts, with ports and
         // protocol), so that it is compiled for them without loops.
@@ -57,18 +60,22 @@ impl Repeats {
 
     #[inline(always)]
     fn add_words(&mut self, words: usize, new: &[Word], writer: &mut Writer) {
-        for new in new.chunks_exact(words) {
-            self.add(words, new, writer);
+        // All places first: the processor then looks at several of them at once.
+        let mut places = [0; GROUP];
+        for (new, place) in new.chunks_exact(words).zip(&mut places) {
+            *place = hash(key_words(new)) as usize % PLACES;
+        }
+        for (new, place) in new.chunks_exact(words).zip(places) {
+            self.add(words, place, new, writer);
         }
     }
 
     #[inline(always)]
-    fn add(&mut self, words: usize, new: &[Word], writer: &mut Writer) {
+    fn add(&mut self, words: usize, place: usize, new: &[Word], writer: &mut Writer) {
         let since = time(new).as_nanos().wrapping_sub(self.second.as_nanos());
         if !(0..SECOND).contains(&since) {
             self.begin_second(time(new), writer);
         }
-        let place = hash(key_words(new)) as usize % PLACES;
         let record = &mut self.records[place * words..][..words];
         let held = packets(record);
         let repeats =
@@ -127,15 +134,18 @@ fn remember(record: &mut [Word], second: Timestamp) {
     set_time(record, second);
 }
 
-/// Mixes a key. Keys that collide only cost a place in the table, so it need not be more than fast.
+/// Mixes a key. Keys that collide only cost a place in the table, so it need not be more than fast: two words are
+/// multiplied with each other at a time.
 #[inline(always)]
 fn hash(key: &[Word]) -> u32 {
-    const MIX: u128 = 0x9e37_79b9_7f4a_7c15;
-    let hash = key.iter().fold(0u64, |hash, word| {
-        let product = u128::from(hash.rotate_left(23) ^ number(*word)) * MIX;
+    const MIX: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xe703_7ed1_a0b4_28db];
+    let (pairs, last) = key.as_chunks::<2>();
+    let mix = |hash: u64, a: Word, b: Word| {
+        let product = u128::from(number(a) ^ hash ^ MIX[0]) * u128::from(number(b) ^ MIX[1]);
         (product >> 64) as u64 ^ product as u64
-    });
-    hash as u32
+    };
+    let hash = pairs.iter().fold(0, |hash, [a, b]| mix(hash, *a, *b));
+    last.iter().fold(hash, |hash, word| mix(hash, *word, [0; 8])) as u32
 }
 
 #[cfg(test)]

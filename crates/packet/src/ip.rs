@@ -111,7 +111,7 @@ impl<'a> Ip<'a> {
     }
 
     #[inline(always)]
-    fn decode_v4(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
+    pub(crate) fn decode_v4(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         let header = bytes.first_chunk().ok_or(Reason::IpCut)?;
         let view = Ipv4Packet::new(header).ok_or(Reason::IpCut)?;
         if view.get_version() != 4 {
@@ -137,7 +137,7 @@ impl<'a> Ip<'a> {
     }
 
     #[inline]
-    fn decode_v6(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
+    pub(crate) fn decode_v6(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         let (header, _) = bytes.split_first_chunk().ok_or(Reason::IpCut)?;
         let view = Ipv6Packet::new(header).ok_or(Reason::IpCut)?;
         if view.get_version() != 6 {

@@ -95,10 +95,14 @@ impl<'a> Packet<'a> {
             }
         };
         let on_wire = (rest.len() as u32).saturating_add(behind);
-        match Ip::decode(etype, rest, on_wire) {
-            Ok(ip) => Ok(Self { framing, behind, frame, outer, ip }),
-            Err(reason) => Err(blame(Skip::Undecodable(reason), behind)),
+        // Each version by itself: a result that either may have made would be copied, piece by piece.
+        if etype == etype::IPV6 {
+            let ip =
+                Ip::decode_v6(rest, on_wire).map_err(|reason| blame(Skip::Undecodable(reason), behind))?;
+            return Ok(Self { framing, behind, frame, outer, ip });
         }
+        let ip = Ip::decode_v4(rest, on_wire).map_err(|reason| blame(Skip::Undecodable(reason), behind))?;
+        Ok(Self { framing, behind, frame, outer, ip })
     }
 
     /// What the IP packet carries behind its headers, as far as it was captured and as long as it was on the

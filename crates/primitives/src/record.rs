@@ -94,7 +94,8 @@ impl RecordLayout {
     #[inline]
     pub fn write(&self, slot: &mut [u8], schema: &Schema, observation: &Observation<'_>, end: End) {
         let flags = if schema.has_tcp_flags() { observation.packet.tcp_flags().unwrap_or(0) } else { 0 };
-        let (head, key) = slot[..self.stride()].as_chunks_mut().0.split_at_mut(KEY);
+        let words = slot[..self.stride()].as_chunks_mut().0;
+        let Some((head, key)) = words.split_first_chunk_mut::<KEY>() else { return };
         set_time(head, observation.time);
         head[BYTES] = word(observation.packet.ip_len().into());
         head[COUNTS] = word(counts(1, 0, flags));

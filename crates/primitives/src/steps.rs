@@ -45,7 +45,8 @@ impl Step {
                 words.len() <= fields.len() && words.iter().zip(fields).all(|(w, f)| f.primitive.word == *w)
             };
             let fused = FUSED.iter().find(|(words, _)| begins(words));
-            let (how, taken) = fused.map_or((How::Row(first.read(at)), 1), |(words, how)| (*how, words.len()));
+            let (how, taken) =
+                fused.map_or((How::Row(first.read(at)), 1), |(words, how)| (*how, words.len()));
             let (now, later) = fields.split_at(taken);
             steps.push(Self { how, begin: first.offset, end: now[taken - 1].range().end });
             fields = later;
