@@ -3,11 +3,14 @@
 //! The fixed headers are read through pnet's views. Against direct reads of the same octets no difference
 //! could be measured, as each view is made over an array whose length is in its type: 9 ns a frame for a host
 //! pair, 13 ns for a five-tuple, either way.
+#![allow(
+    clippy::inline_always,
+    reason = "the common frame is decoded where it is read, without copies of results"
+)]
 
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::{FragmentPacket, Ipv6Packet};
 
-use crate::encapsulation::etype;
 use crate::skip::Reason;
 
 /// The IPv6 extension headers that are followed. A packet of 1500 bytes has room for 182 empty ones; each of
@@ -104,12 +107,7 @@ pub(crate) struct Ip<'a> {
 }
 
 impl<'a> Ip<'a> {
-    /// Reads the IP packet that `bytes` begin with. `on_wire` is what the frame had from there on, in bytes.
-    #[inline(always)]
-    pub(crate) fn decode(etype: u16, bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
-        if etype == etype::IPV6 { Self::decode_v6(bytes, on_wire) } else { Self::decode_v4(bytes, on_wire) }
-    }
-
+    /// Reads the IPv4 packet that `bytes` begin with. `on_wire` is what the frame had from there on, in bytes.
     #[inline(always)]
     pub(crate) fn decode_v4(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         let header = bytes.first_chunk().ok_or(Reason::IpCut)?;
@@ -136,6 +134,7 @@ impl<'a> Ip<'a> {
         Ok(Self { header: Header::V4(header), len, proto, fragment_header: None, captured, transport })
     }
 
+    /// Reads the IPv6 packet that `bytes` begin with. `on_wire` is what the frame had from there on, in bytes.
     #[inline]
     pub(crate) fn decode_v6(bytes: &'a [u8], on_wire: u32) -> Result<Self, Reason> {
         let (header, _) = bytes.split_first_chunk().ok_or(Reason::IpCut)?;
@@ -266,9 +265,14 @@ impl Fragment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encapsulation::etype;
     use crate::testing::hex;
 
     const WIRE: u32 = 1500;
+
+    fn decode(etype: u16, bytes: &[u8], on_wire: u32) -> Result<Ip<'_>, Reason> {
+        if etype == etype::IPV6 { Ip::decode_v6(bytes, on_wire) } else { Ip::decode_v4(bytes, on_wire) }
+    }
 
     fn v4(text: &str) -> Vec<u8> {
         hex(text)
@@ -287,7 +291,7 @@ mod tests {
 
     fn chain(next: u8, payload: &str) -> (u8, Option<Fragment>, Option<Vec<u8>>) {
         let bytes = v6(next, payload);
-        let ip = Ip::decode(etype::IPV6, &bytes, bytes.len() as u32).unwrap();
+        let ip = decode(etype::IPV6, &bytes, bytes.len() as u32).unwrap();
         (ip.proto, ip.fragment(), ip.transport.map(<[u8]>::to_vec))
     }
 
@@ -298,7 +302,7 @@ mod tests {
             0a000001 0a000002               | 10.0.0.1 to 10.0.0.2
             0035 14e9 000a 0000 6162        | UDP
             0000 0000                       | padding of the frame");
-        let ip = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
+        let ip = decode(etype::IPV4, &bytes, WIRE).unwrap();
         assert_eq!((ip.len, ip.proto, ip.fragment()), (30, protocol::UDP, None));
         assert_eq!(ip.transport, Some(&bytes[20..30]));
     }
@@ -306,8 +310,8 @@ mod tests {
     #[test]
     fn ipv4_options_shift_the_transport_header() {
         let bytes = v4("46 00 001c 0001 0000 40 11 0000 0a000001 0a000002 01010101 000a0014");
-        assert_eq!(Ip::decode(etype::IPV4, &bytes, WIRE).unwrap().transport, Some(&bytes[24..]));
-        let cut = Ip::decode(etype::IPV4, &bytes[..22], WIRE).unwrap();
+        assert_eq!(decode(etype::IPV4, &bytes, WIRE).unwrap().transport, Some(&bytes[24..]));
+        let cut = decode(etype::IPV4, &bytes[..22], WIRE).unwrap();
         assert_eq!((cut.len, cut.transport, cut.is_snapped()), (28, None, true));
     }
 
@@ -317,42 +321,42 @@ mod tests {
         let with = |at: usize, value: u8| {
             let mut bytes = bytes.clone();
             bytes[at] = value;
-            Ip::decode(etype::IPV4, &bytes, WIRE).map(|ip| ip.len)
+            decode(etype::IPV4, &bytes, WIRE).map(|ip| ip.len)
         };
         assert_eq!(with(0, 0x45), Ok(28));
         assert_eq!(with(0, 0x55), Err(Reason::IpVersion));
         assert_eq!(with(0, 0x44), Err(Reason::IpHeaderLength));
         assert_eq!(with(3, 19), Err(Reason::IpLength));
         assert_eq!(with(3, 20), Ok(20));
-        assert_eq!(Ip::decode(etype::IPV4, &bytes[..19], WIRE).map(|ip| ip.len), Err(Reason::IpCut));
+        assert_eq!(decode(etype::IPV4, &bytes[..19], WIRE).map(|ip| ip.len), Err(Reason::IpCut));
     }
 
     #[test]
     fn a_length_of_zero_means_what_the_frame_had() {
         let bytes = v4("45 00 0000 0001 0000 40 06 0000 0a000001 0a000002 000a 0014");
-        assert_eq!(Ip::decode(etype::IPV4, &bytes, 65_600).unwrap().len, 65_600);
+        assert_eq!(decode(etype::IPV4, &bytes, 65_600).unwrap().len, 65_600);
         let mut bytes = v6(protocol::TCP, "000a 0014");
         bytes[5] = 0;
-        assert_eq!(Ip::decode(etype::IPV6, &bytes, 65_600).unwrap().len, 65_600);
+        assert_eq!(decode(etype::IPV6, &bytes, 65_600).unwrap().len, 65_600);
         bytes[6] = protocol::NO_NEXT;
-        assert_eq!(Ip::decode(etype::IPV6, &bytes, 65_600).unwrap().len, 40);
+        assert_eq!(decode(etype::IPV6, &bytes, 65_600).unwrap().len, 40);
     }
 
     #[test]
     fn ipv4_fragments() {
         let bytes = v4("45 00 0018 1092 2000 40 11 0000 0a000001 0a000002 1e61 22b8 | more follow");
-        let first = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
+        let first = decode(etype::IPV4, &bytes, WIRE).unwrap();
         assert_eq!(first.fragment(), Some(Fragment { id: 0x1092, offset: 0, more: true }));
         assert_eq!(first.transport, Some(&bytes[20..]));
 
         let bytes = v4("45 00 0018 1092 00af 40 11 0000 0a000001 0a000002 7878 7878 | the last one, at 1400");
-        let last = Ip::decode(etype::IPV4, &bytes, WIRE).unwrap();
+        let last = decode(etype::IPV4, &bytes, WIRE).unwrap();
         assert_eq!(last.fragment(), Some(Fragment { id: 0x1092, offset: 1400, more: false }));
         assert_eq!(last.transport, None);
 
         let bytes =
             v4("45 00 0018 1092 4000 40 11 0000 0a000001 0a000002 1e61 22b8 | must not be fragmented");
-        assert_eq!(Ip::decode(etype::IPV4, &bytes, WIRE).unwrap().fragment(), None);
+        assert_eq!(decode(etype::IPV4, &bytes, WIRE).unwrap().fragment(), None);
     }
 
     #[test]
@@ -360,9 +364,9 @@ mod tests {
         assert_eq!(chain(protocol::UDP, "000a 0014"), (protocol::UDP, None, Some(hex("000a 0014"))));
         assert_eq!(chain(50, "00000001"), (50, None, Some(hex("00000001"))), "ESP hides what follows");
         let bytes = v6(protocol::UDP, "000a 0014");
-        assert_eq!(Ip::decode(etype::IPV6, &bytes[..39], WIRE).map(|ip| ip.len), Err(Reason::IpCut));
-        assert_eq!(Ip::decode(etype::IPV6, &bytes[..40], WIRE).map(|ip| ip.len), Ok(44));
-        assert_eq!(Ip::decode(etype::IPV4, &bytes, WIRE).map(|ip| ip.len), Err(Reason::IpVersion));
+        assert_eq!(decode(etype::IPV6, &bytes[..39], WIRE).map(|ip| ip.len), Err(Reason::IpCut));
+        assert_eq!(decode(etype::IPV6, &bytes[..40], WIRE).map(|ip| ip.len), Ok(44));
+        assert_eq!(decode(etype::IPV4, &bytes, WIRE).map(|ip| ip.len), Err(Reason::IpVersion));
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! A decoded packet.
+#![allow(
+    clippy::inline_always,
+    reason = "the common frame is decoded where it is read, without copies of results"
+)]
 
 use std::net::IpAddr;
 

@@ -219,7 +219,7 @@ impl Schema {
         self.write_fields(observation, end, key);
     }
 
-    #[inline(always)]
+    #[inline]
     fn write_fields(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
         let steps = if end == End::Source { &self.source } else { &self.destination };
         for step in steps {
