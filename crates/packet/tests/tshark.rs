@@ -32,10 +32,8 @@ const ALL_AROUND: &[u32] = &[1, 258];
 fn follows(link: LinkType, around: Around) -> bool {
     match around {
         Around::Nothing | Around::Label | Around::Labels | Around::Null | Around::TaggedPseudowire => true,
-        // 0x9200 is not known to it.
-        Around::ThreeTags => false,
-        // It takes the control word for the beginning of an address.
-        Around::Pseudowire => false,
+        // It does not know 0x9200, and takes the control word for the beginning of an address.
+        Around::ThreeTags | Around::Pseudowire => false,
         // The EtherTypes of Cisco HDLC that it knows are few.
         _ if link.0 == 104 => false,
         Around::FabricPath | Around::Snap => ALL_AROUND.contains(&link.0),
