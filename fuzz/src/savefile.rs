@@ -18,7 +18,10 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     fs::write(&*FILE, input).expect("writing to memory");
-    let Ok(mut savefile) = Savefile::open(&FILE) else { return };
+    let savefile = Savefile::open(&FILE);
+    // What is mapped stays; the name goes, so that nothing is left behind.
+    fs::remove_file(&*FILE).expect("the file that was just written");
+    let Ok(mut savefile) = savefile else { return };
     let (mut frames, mut octets) = (0_usize, 0);
     while let Some(frame) = savefile.next() {
         // An error is the last thing that a file says, or it is about one frame.
