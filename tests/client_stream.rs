@@ -139,19 +139,20 @@ fn it_outlives_the_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("sock").display().to_string();
     let mut daemon = counting(1, &socket);
-    let mut client = follow(&socket, &["--follow=0.2", "--since", "0"]);
+    let mut client = follow(&socket, &["--follow=1", "--since", "0"]);
     let mut stderr = BufReader::new(client.stderr.take().unwrap()).lines().map(Result::unwrap);
     daemon.wait_for_log("finished reading");
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(1_200));
     daemon.stop(Signal::SIGTERM);
     let away = stderr.next().unwrap();
     assert!(away.starts_with("WARN: ") && away.ends_with(": waiting for the daemon"), "{away}");
+    std::thread::sleep(Duration::from_millis(2_500)); // it asks again and again
     let mut daemon = counting(2, &socket);
     let back = stderr.next().unwrap();
     assert!(back.starts_with("WARN: the daemon was restarted, or it is another one: "), "{back}");
     assert!(back.contains("what was counted from 20") && back.contains("going on from 20"), "{back}");
     daemon.wait_for_log("finished reading");
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(1_200)); // and goes on in its old step
     let (stream, _) = end(client, Signal::SIGINT);
     assert_eq!(packets(&stream), 3 + 6, "{stream}");
     assert_eq!(stream.matches("\"token_unknown\": \"restarted\"").count(), 1, "{stream}");

@@ -14,8 +14,8 @@ pub(crate) enum ClientError {
     BadOption(String),
     #[error("'{0}' belongs to no option")]
     Stray(String),
-    #[error("-{0}: '{1}' is not UTF-8")]
-    NotText(char, String),
+    #[error("{0}: '{1}' is not UTF-8")]
+    NotText(&'static str, String),
     #[error("no options specified. Either -s, -e, -t, -M, -N or -C must be supplied. ")]
     NothingAsked,
     #[error("-s, -t, -N, -M and -C options are each mutually exclusive.")]

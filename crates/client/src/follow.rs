@@ -74,8 +74,9 @@ impl Follow {
                 Err(error) => return Err(error),
             }
             // Times are those of the start plus whole intervals: what is late delays nothing after it.
-            let behind = Instant::now().saturating_duration_since(next);
-            next += every * (behind.as_nanos() / every.as_nanos() + 1) as u32;
+            if let Some(behind) = Instant::now().checked_duration_since(next) {
+                next += every * (behind.as_nanos() / every.as_nanos() + 1) as u32;
+            }
         }
         Ok(0)
     }

@@ -127,11 +127,11 @@ static TABLE: &[(&str, &[Row])] = &[
         &[
             flag('s', "show the table", |o, _| o.ask(Ask::Table)),
             with('N', "DATA", "sum up what matches DATA, one number a query", |o, v| {
-                let data = text('N', v)?;
+                let data = text("-N", v)?;
                 o.ask(Ask::Counts(data))
             }),
             with('M', "DATA", "show the rows that match DATA", |o, v| {
-                let data = text('M', v)?;
+                let data = text("-M", v)?;
                 o.ask(Ask::Matches(data))
             }),
             flag('e', "erase the table, in the moment of the answer if anything else is asked", |o, _| {
@@ -172,11 +172,11 @@ static TABLE: &[(&str, &[Row])] = &[
         "Which entries:",
         &[
             with('c', "PRIMITIVES", "what DATA gives values for, such as src_host,proto", |o, v| {
-                o.primitives = Some(text('c', v)?);
+                o.primitives = Some(text("-c", v)?);
                 Ok(())
             }),
             with('n', "COUNTER", "what -N prints: bytes (default), packets, flows or all", |o, v| {
-                let word = text('n', v)?;
+                let word = text("-n", v)?;
                 o.set_counter(&word);
                 Ok(())
             }),
@@ -189,7 +189,7 @@ static TABLE: &[(&str, &[Row])] = &[
                 Ok(())
             }),
             with('T', "COUNTER[,N]", "largest first by bytes, packets or flows; only the first N", |o, v| {
-                let argument = text('T', v)?;
+                let argument = text("-T", v)?;
                 o.set_top(&argument)
             }),
             flag('l', "lock the table; every answer is of one moment without it", |_, _| Ok(())),
@@ -203,7 +203,7 @@ static TABLE: &[(&str, &[Row])] = &[
                 Some("TOKEN"),
                 "what was added since the answer that gave TOKEN; 0 or now to begin",
                 |o, v| {
-                    let token = text('s', v)?;
+                    let token = text("--since", v)?;
                     o.since = Some(match token.as_str() {
                         "0" => Since::Start,
                         "now" => Since::Now,
@@ -236,12 +236,12 @@ static TABLE: &[(&str, &[Row])] = &[
         "How to show them:",
         &[
             with('O', "FORMAT", "formatted (default), csv, json, event_formatted or event_csv", |o, v| {
-                let word = text('O', v)?;
+                let word = text("-O", v)?;
                 o.set_layout(&word);
                 Ok(())
             }),
             with('E', "SEPARATOR", "separator of csv: one character, \\t or \\s", |o, v| {
-                let separator = Style::parse_separator(&text('E', v)?);
+                let separator = Style::parse_separator(&text("-E", v)?);
                 o.style.separator = separator.map_err(|_| ClientError::Separator)?;
                 Ok(())
             }),
@@ -399,8 +399,8 @@ impl Options {
     }
 }
 
-fn text(letter: char, value: OsString) -> Result<String, ClientError> {
-    value.into_string().map_err(|value| ClientError::NotText(letter, value.to_string_lossy().into_owned()))
+fn text(option: &'static str, value: OsString) -> Result<String, ClientError> {
+    value.into_string().map_err(|value| ClientError::NotText(option, value.to_string_lossy().into_owned()))
 }
 
 fn counter(word: &str) -> Option<Counter> {
