@@ -2,7 +2,9 @@
 //!
 //! - A regular file that is replaced is written beside its name and renamed over it: a reader sees the old
 //!   one or the new one, never a part.
-//! - A file that is appended to is locked (flock(2)); what could not be appended whole is cut off again.
+//! - A file that is appended to is locked (flock(2)); what could not be appended whole is cut off again. Who reads
+//!   with the lock sees whole purges; who follows the file without it waits for the end of a line, as everywhere:
+//!   the kernel lets a file grow page by page.
 //! - Whatever else has the name (a FIFO, a device, a symbolic link) is written directly.
 
 use std::ffi::OsString;

@@ -8,4 +8,5 @@ mod formats;
 mod names;
 mod preprocess;
 mod settings;
+mod tail;
 mod triggers;
