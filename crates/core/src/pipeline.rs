@@ -36,7 +36,7 @@ impl Pipeline {
     pub fn new(schema: Arc<Schema>, filter: Option<Filter>, writer: Writer) -> Self {
         Self {
             layout: schema.layout(),
-            repeats: (!schema.has_times()).then(|| Repeats::new(schema.layout())),
+            repeats: (!schema.is_by_packet()).then(|| Repeats::new(schema.layout())),
             group: vec![[0; 8]; GROUP * schema.layout().words()].into_boxed_slice(),
             grouped: 0,
             needs_ports: schema.needs().ports,

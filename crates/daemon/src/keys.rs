@@ -34,6 +34,7 @@ pub static KEYS: &[&Key] = &[
     &FRAGMENT_MEMORY,
     &AGGREGATE,
     &AGGREGATE_FILTER,
+    &STITCHING,
     &TIMESTAMPS_SECS,
     &PLUGIN_PIPE_SIZE,
     &PLUGIN_BUFFER_SIZE,
@@ -232,6 +233,11 @@ pub const AGGREGATE_FILTER: Key = Key::text("aggregate_filter")
     .counts()
     .doc("The plugin sees only frames that pass this filter (pcap-filter(7))");
 
+/// `pmacctd_stitching`
+pub const STITCHING: Key = Key::flag("pmacctd_stitching")
+    .alias(&["nfacctd_stitching", "sfacctd_stitching", "uacctd_stitching"])
+    .default("false")
+    .doc("Print shows the times of the first and the last packet of each row: timestamp_min, timestamp_max");
 /// `timestamps_secs`
 pub const TIMESTAMPS_SECS: Key =
     Key::flag("timestamps_secs").default("false").counts().doc("Times in keys are cut to whole seconds");

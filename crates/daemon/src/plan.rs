@@ -258,7 +258,11 @@ fn plugin(
         return Err(entry.error(expected, kinds()));
     };
     let view = config.plugin(&entry.name);
-    let options = SchemaOptions { whole_seconds: view.flag(&keys::TIMESTAMPS_SECS) };
+    let options = SchemaOptions {
+        whole_seconds: view.flag(&keys::TIMESTAMPS_SECS),
+        // The table of the memory plugin has no times.
+        stitching: view.flag(&keys::STITCHING) && plugin.kind() == "print",
+    };
     let aggregate = view.text(&keys::AGGREGATE).unwrap_or_default();
     let schema = Schema::parse(aggregate, options).map_err(|error| match error.unknown_word() {
         Some((word, _)) if PEER_PRIMITIVES.contains(&word) => {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use batch::Batch;
 pub use bins::{Bin, BinError, BinLength, Bins, RoundOff, Unit};
-pub use purge::{BinSums, Outcome, Purge, Purger, Reason, Sums};
+pub use purge::{BinSums, Outcome, Purge, Purger, Reason, Span, Sums};
 pub use rpmacct_config::{ConfigError, Key, View};
 pub use rpmacct_ledger::{Balance, Tally};
 pub use rpmacct_packet::Timestamp;

@@ -98,6 +98,17 @@ pub struct BinSums {
     /// Packets of all rows.
     pub packets: u64,
     table: Snapshot,
+    /// Of each row, if they are kept.
+    spans: Vec<Span>,
+}
+
+/// The times of the first and the last packet of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest.
+    pub first: Timestamp,
+    /// The latest.
+    pub last: Timestamp,
 }
 
 /// Why a purge is made.
@@ -137,6 +148,11 @@ impl BinSums {
     /// Keys and counters, in the order in which the keys first came.
     pub fn rows(&self) -> impl Iterator<Item = (&[u8], Counters)> {
         self.table.iter()
+    }
+
+    /// The times of the packets of each row, in the same order; empty without [`Purger::with_spans`].
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
     }
 
     /// How many there are.
@@ -187,6 +203,14 @@ impl<P: Purge> Purger<P> {
         self.tables.bins = Some(bins);
         self.tables.by_arrival = by_arrival;
         self.tables.bin = 0..0;
+        self
+    }
+
+    /// Keeps the times of the first and the last packet of each row, in whole seconds if wanted.
+    #[must_use]
+    pub fn with_spans(mut self, whole_seconds: bool) -> Self {
+        self.tables.has_spans = true;
+        self.tables.whole_seconds = whole_seconds;
         self
     }
 
@@ -273,6 +297,9 @@ struct Tables {
     bins: Option<Bins>,
     /// Bins go by the time of arrival.
     by_arrival: bool,
+    has_spans: bool,
+    /// Spans are cut to these.
+    whole_seconds: bool,
     /// The bin of the last record: most records are in the same.
     bin: Bin,
     current: BinTable,
@@ -287,6 +314,8 @@ struct Tables {
 struct BinTable {
     sums: SumTable,
     packets: u64,
+    /// By the number of the entry; empty if they are not kept.
+    spans: Vec<Span>,
 }
 
 /// A table takes 64 KiB, however little is in it.
@@ -298,6 +327,8 @@ impl Tables {
             key_len,
             bins: None,
             by_arrival: false,
+            has_spans: false,
+            whole_seconds: false,
             bin: ALL_TIMES,
             current: BinTable::new(key_len),
             others: BTreeMap::new(),
@@ -312,12 +343,16 @@ impl Tables {
             self.switch_to(time);
         }
         self.current.packets += record.counters.packets;
-        self.current.sums.add(record.key, record.counters);
+        let entry = self.current.sums.add_numbered(record.key, record.counters);
+        if let Some(entry) = entry.filter(|_| self.has_spans) {
+            let cut = || Timestamp::from_secs_nanos(record.time.secs(), 0);
+            self.current.extend_span(entry, if self.whole_seconds { cut() } else { record.time });
+        }
     }
 
     /// Adds a batch at once, if it is of one bin: without bins it is. Returns whether it did.
     fn add_batch(&mut self, batch: &Batch<'_>) -> bool {
-        if self.bins.is_some() {
+        if self.bins.is_some() || self.has_spans {
             return false;
         }
         self.current.packets += batch.packets();
@@ -376,14 +411,26 @@ impl Tables {
 
 impl BinTable {
     fn new(key_len: usize) -> Self {
-        Self { sums: SumTable::new(key_len), packets: 0 }
+        Self { sums: SumTable::new(key_len), packets: 0, spans: Vec::new() }
     }
 
     fn take(&mut self, bin: Option<Bin>) -> Option<BinSums> {
         if self.sums.is_empty() {
             return None;
         }
-        Some(BinSums { bin, packets: std::mem::take(&mut self.packets), table: self.sums.take() })
+        Some(BinSums {
+            bin,
+            packets: std::mem::take(&mut self.packets),
+            table: self.sums.take(),
+            spans: std::mem::take(&mut self.spans),
+        })
+    }
+
+    fn extend_span(&mut self, entry: usize, time: Timestamp) {
+        match self.spans.get_mut(entry) {
+            Some(span) => *span = Span { first: span.first.min(time), last: span.last.max(time) },
+            None => self.spans.push(Span { first: time, last: time }),
+        }
     }
 }
 
@@ -567,6 +614,20 @@ mod tests {
         bench.tick(121);
         let given = [(Reason::Due, vec![(Some(30), vec![(3, 1)]), (Some(60), vec![(2, 1)])])];
         assert_eq!(bench.tap.given(), given);
+    }
+
+    #[test]
+    fn spans_are_those_of_each_row_and_bin() {
+        let mut bench = Bench::new(Some(("30s", false)));
+        bench.purger = Box::new(bench.purger.with_spans(true));
+        for (port, secs) in [(7, 5), (8, 6), (7, 3), (7, 9), (7, 31)] {
+            bench.packet(port, secs, secs);
+        }
+        let taken = bench.purger.tables.take_until(Timestamp::MAX);
+        let spans = |sums: &BinSums| -> Vec<(i64, i64)> {
+            sums.spans().iter().map(|span| (span.first.secs(), span.last.secs())).collect()
+        };
+        assert_eq!(taken.iter().map(spans).collect::<Vec<_>>(), [vec![(3, 9), (6, 6)], vec![(31, 31)]]);
     }
 
     #[test]

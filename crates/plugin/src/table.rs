@@ -228,11 +228,18 @@ impl SumTable {
     /// Adds counters to the entry of a key, which is made if there is none; in a full table, to
     /// [`Self::other`].
     pub fn add(&mut self, key: &[u8], counters: Counters) {
+        self.add_numbered(key, counters);
+    }
+
+    /// The same; returns the number of the entry. A new one has the next number.
+    pub fn add_numbered(&mut self, key: &[u8], counters: Counters) -> Option<usize> {
         let key = words_of(key);
-        match self.find_or_insert(self.hash(key.clone()), key) {
+        let entry = self.find_or_insert(self.hash(key.clone()), key);
+        match entry {
             Some(entry) => self.add_to(self.shape.words, entry, counters),
             None => self.other.add(counters),
         }
+        entry
     }
 
     /// The counters of a key.

@@ -40,7 +40,7 @@ pub use kind::{Kind, ParseValueError, Value};
 pub use observation::Observation;
 pub use protocol::{protocol_name, protocol_number};
 pub use record::{Counters, Record, RecordLayout};
-pub use rows::{Dialect, Layout, Rows, Style, StyleError};
+pub use rows::{Dialect, Layout, Moments, Rows, Style, StyleError};
 pub use schema::{Column, End, Field, Needs, Schema, SchemaError, SchemaOptions};
 pub use table::{Group, Primitive, Role, TABLE, primitive, words};
 pub use text::{TimeStyle, Zone};

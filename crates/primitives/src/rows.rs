@@ -133,15 +133,63 @@ pub struct Rows {
     separator: String,
     /// Whether a value may hold the separator, so that each must be looked at.
     may_need_quotes: bool,
-    /// The columns that say when the rows' bin of time began and when they are written, as a row shows them;
-    /// `None` if there are none.
-    stamps: Option<Vec<u8>>,
+    /// Columns of times before the counters that are not a part of the key.
+    moments: Vec<Moment>,
+    /// What a row shows in them.
+    moments_text: Vec<u8>,
 }
 
-/// Headings of [`Rows::stamps`].
-const STAMPS: [&str; 2] = ["STAMP_INSERTED", "STAMP_UPDATED"];
+/// A time that rows show besides their key.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    heading: &'static str,
+    json: &'static str,
+    /// Whether it is shown with microseconds.
+    is_fine: bool,
+    of: fn(&Moments) -> Timestamp,
+}
+
+/// Times of a row that are not a part of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moments {
+    /// Of its first packet.
+    pub first: Timestamp,
+    /// Of its last packet.
+    pub last: Timestamp,
+    /// The beginning of its bin.
+    pub inserted: Timestamp,
+    /// When it is written.
+    pub updated: Timestamp,
+}
+
+/// Added by [`Rows::with_span`].
+const SPAN: [Moment; 2] = [
+    Moment { heading: "TIMESTAMP_MIN", json: "timestamp_min", is_fine: true, of: |moments| moments.first },
+    Moment { heading: "TIMESTAMP_MAX", json: "timestamp_max", is_fine: true, of: |moments| moments.last },
+];
+/// Added by [`Rows::with_stamps`].
+const STAMPS: [Moment; 2] = [
+    Moment {
+        heading: "STAMP_INSERTED",
+        json: "stamp_inserted",
+        is_fine: false,
+        of: |moments| moments.inserted,
+    },
+    Moment { heading: "STAMP_UPDATED", json: "stamp_updated", is_fine: false, of: |moments| moments.updated },
+];
 /// Their width in formatted output, that of all times.
-const STAMP_WIDTH: usize = 31;
+const MOMENT_WIDTH: usize = 31;
+
+impl Moment {
+    fn write(&self, moments: &Moments, style: &Style, out: &mut Vec<u8>) {
+        let at = (self.of)(moments);
+        if self.is_fine {
+            style.time.write(Some(at), &style.zone, out);
+        } else {
+            style.time.write_seconds(at, &style.zone, out);
+        }
+    }
+}
 
 impl Rows {
     /// Rows of `schema` in `style`.
@@ -154,42 +202,56 @@ impl Rows {
         let separator = style.separator.to_string();
         // What values are made of: numbers, names of protocols, addresses, times.
         let may_need_quotes = style.separator.is_ascii_alphanumeric() || "+-.:_ \"".contains(style.separator);
-        Self { columns, style, separator, may_need_quotes, stamps: None }
+        Self { columns, style, separator, may_need_quotes, moments: Vec::new(), moments_text: Vec::new() }
     }
 
-    /// Adds two columns before the counters: the beginning of the rows' bin of time, and when they are written.
+    /// Adds two columns before the counters: the times of the first and the last packet. They come before those of
+    /// [`Self::with_stamps`].
     #[must_use]
-    pub fn with_stamps(self) -> Self {
-        Self { stamps: Some(Vec::new()), ..self }
+    pub fn with_span(mut self) -> Self {
+        self.moments.splice(0..0, SPAN);
+        self
     }
 
-    /// What these two columns show from now on. Without [`Self::with_stamps`] nothing.
-    pub fn set_stamps(&mut self, inserted: Timestamp, updated: Timestamp) {
-        let Self { stamps: Some(stamps), style: Style { layout, time, zone, .. }, separator, .. } = self
-        else {
-            return;
-        };
-        stamps.clear();
-        let mut stamp = Vec::new();
-        for (name, at) in [("stamp_inserted", inserted), ("stamp_updated", updated)] {
-            stamp.clear();
-            time.write_seconds(at, zone, &mut stamp);
-            match layout {
+    /// Adds two columns before the counters: the beginning of the row's bin of time, and when it is written.
+    #[must_use]
+    pub fn with_stamps(mut self) -> Self {
+        self.moments.extend(STAMPS);
+        self
+    }
+
+    /// What these columns show from now on.
+    pub fn set_moments(&mut self, moments: &Moments) {
+        let Self { moments: columns, moments_text: text, style, separator, .. } = self;
+        text.clear();
+        let mut time = Vec::new();
+        for column in columns {
+            time.clear();
+            column.write(moments, style, &mut time);
+            match style.layout {
                 Layout::Json => {
-                    stamps.extend([b"\"", name.as_bytes(), b"\": \"", &stamp, b"\", "].into_iter().flatten());
+                    let name = column.json.as_bytes();
+                    text.extend([b"\"", name, b"\": \"", &time, b"\", "].into_iter().flatten());
                 }
                 Layout::Formatted | Layout::EventFormatted => {
-                    padded(stamps, STAMP_WIDTH, |out| out.extend_from_slice(&stamp));
+                    padded(text, MOMENT_WIDTH, |out| out.extend_from_slice(&time));
                 }
                 Layout::Csv | Layout::EventCsv => {
-                    if !stamps.is_empty() {
-                        stamps.extend_from_slice(separator.as_bytes());
+                    if !text.is_empty() {
+                        text.extend_from_slice(separator.as_bytes());
                     }
-                    quote_if_needed(&mut stamp, 0, separator);
-                    stamps.extend_from_slice(&stamp);
+                    quote_if_needed(&mut time, 0, separator);
+                    text.extend_from_slice(&time);
                 }
             }
         }
+    }
+
+    /// Names in JSON, and values, of the columns that [`Self::set_moments`] fills.
+    pub fn moments(&self) -> impl Iterator<Item = (&'static str, impl Fn(&Moments, &mut Vec<u8>) + use<'_>)> {
+        self.moments.iter().map(|column| {
+            (column.json, |moments: &Moments, out: &mut Vec<u8>| column.write(moments, &self.style, out))
+        })
     }
 
     /// Appends the value of a part of the key, as the rows show it; nothing for an address that is absent.
@@ -205,8 +267,8 @@ impl Rows {
                 for row in self.primitives() {
                     padded(out, row.column_width, |out| out.extend_from_slice(row.heading.as_bytes()));
                 }
-                for heading in self.stamp_headings() {
-                    padded(out, STAMP_WIDTH, |out| out.extend_from_slice(heading.as_bytes()));
+                for column in &self.moments {
+                    padded(out, MOMENT_WIDTH, |out| out.extend_from_slice(column.heading.as_bytes()));
                 }
                 if self.style.layout.has_counters() {
                     padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"PACKETS"));
@@ -219,9 +281,9 @@ impl Rows {
                     between.next(out);
                     out.extend_from_slice(row.heading.as_bytes());
                 }
-                for heading in self.stamp_headings() {
+                for column in &self.moments {
                     between.next(out);
-                    out.extend_from_slice(heading.as_bytes());
+                    out.extend_from_slice(column.heading.as_bytes());
                 }
                 if self.style.layout.has_counters() {
                     for heading in ["PACKETS", "BYTES"] {
@@ -290,10 +352,6 @@ impl Rows {
         if is_word { row.word } else { row.json }
     }
 
-    fn stamp_headings(&self) -> impl Iterator<Item = &'static str> {
-        STAMPS.into_iter().filter(|_| self.stamps.is_some())
-    }
-
     fn primitives(&self) -> impl Iterator<Item = &'static Primitive> {
         self.columns.iter().map(Column::primitive)
     }
@@ -305,7 +363,7 @@ impl Rows {
             padded(out, row.value_width, |out| self.value(column, key, counters, absent_ip, out));
             out.extend(std::iter::repeat_n(b' ', row.column_width - row.value_width));
         }
-        out.extend_from_slice(self.stamps.as_deref().unwrap_or_default());
+        out.extend_from_slice(&self.moments_text);
         if self.style.layout.has_counters() {
             padded(out, PACKETS_WIDTH, |out| write_number(counters.packets, out));
             out.extend_from_slice(b"  ");
@@ -323,9 +381,9 @@ impl Rows {
                 quote_if_needed(out, start, &self.separator);
             }
         }
-        if let Some(stamps) = &self.stamps {
+        if !self.moments.is_empty() {
             between.next(out);
-            out.extend_from_slice(stamps);
+            out.extend_from_slice(&self.moments_text);
         }
         if self.style.layout.has_counters() {
             for n in [counters.packets, counters.bytes] {
@@ -360,7 +418,7 @@ impl Rows {
             }
             out.extend_from_slice(b", ");
         }
-        out.extend_from_slice(self.stamps.as_deref().unwrap_or_default());
+        out.extend_from_slice(&self.moments_text);
         out.extend_from_slice(br#""packets": "#);
         write_number(counters.packets, out);
         out.extend_from_slice(br#", "bytes": "#);
@@ -505,9 +563,19 @@ mod tests {
         let line = |aggregate, layout| {
             let schema = Schema::parse(aggregate, SchemaOptions::default()).unwrap();
             let mut rows = Rows::new(&schema, style(Dialect::Print, layout)).with_stamps();
-            let at = |secs: i64| Timestamp::from_secs_nanos(1_700_000_000 + secs, 5);
-            rows.set_stamps(at(-200), at(0));
-            rows.set_stamps(at(-20), at(1)); // the last ones count
+            let at = |secs: i64| Timestamp::from_secs_nanos(1_700_000_000 + secs, 5_000);
+            let moments = |secs| Moments { first: at(-3), last: at(-2), inserted: at(secs), updated: at(1) };
+            rows.set_moments(&moments(-200));
+            rows.set_moments(&moments(-20)); // the last ones count
+            let mut spanning = Rows::new(&schema, style(Dialect::Print, layout)).with_stamps().with_span();
+            spanning.set_moments(&moments(-20));
+            let mut text = Vec::new();
+            spanning.header(&mut text);
+            assert!(text.is_empty() || text.windows(13).any(|w| w == b"TIMESTAMP_MIN"));
+            spanning.row(&vec![0; schema.key_len()], &Counters::default(), &mut text);
+            let text = String::from_utf8(text).unwrap();
+            let places = ["22:13:17.000005", "22:13:18.000005", "22:13:00", "22:13:21"].map(|t| text.find(t));
+            assert!(places[0].is_some() && places.is_sorted(), "{text}");
             let (mut out, key) = (Vec::new(), vec![0; schema.key_len()]);
             rows.header(&mut out);
             rows.row(&key, &Counters { packets: 4, bytes: 260, flows: 0, tcp_flags: 27 }, &mut out);

@@ -49,6 +49,8 @@ pub enum Column {
 pub struct SchemaOptions {
     /// `timestamps_secs`: times in keys are cut to whole seconds.
     pub whole_seconds: bool,
+    /// `pmacctd_stitching`: each packet's time counts, for those of the first and the last of a row.
+    pub stitching: bool,
 }
 
 /// What a schema needs of the core.
@@ -191,6 +193,11 @@ impl Schema {
     /// The options that it was compiled with.
     pub fn options(&self) -> SchemaOptions {
         self.options
+    }
+
+    /// Whether a record must be of one packet: its time would be lost, or hardly any key comes twice.
+    pub fn is_by_packet(&self) -> bool {
+        self.options.stitching || self.has_times()
     }
 
     /// Whether keys hold times, so that hardly any key comes twice.

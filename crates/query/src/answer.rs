@@ -97,7 +97,7 @@ impl Shape {
 
     /// The schema.
     pub fn schema(&self) -> Result<Schema, QueryError> {
-        let options = SchemaOptions { whole_seconds: self.whole_seconds };
+        let options = SchemaOptions { whole_seconds: self.whole_seconds, ..SchemaOptions::default() };
         let schema = Schema::parse(&self.aggregate, options);
         let schema = schema.map_err(|error| QueryError::malformed("the shape of the table", &error))?;
         if schema.key_len() == self.key_len {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_shape_becomes_its_schema_again() {
-        let options = SchemaOptions { whole_seconds: true };
+        let options = SchemaOptions { whole_seconds: true, ..SchemaOptions::default() };
         let schema = Schema::parse("src_host, timestamp_start, tcpflags", options).unwrap();
         let again = Shape::of(&schema).schema().unwrap();
         assert_eq!(again.aggregate(), schema.aggregate());

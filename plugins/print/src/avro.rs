@@ -11,7 +11,7 @@ use std::path::Path;
 use apache_avro::types::Value;
 use apache_avro::{Reader, Schema as AvroSchema, Writer};
 use rpmacct_plugin::{Counters, OpenError, Schema};
-use rpmacct_primitives::{Column, Rows, Style, TimeStyle, Value as KeyValue, Zone};
+use rpmacct_primitives::{Column, Moments, Rows, Value as KeyValue};
 use serde_json::json;
 
 use crate::share::Share;
@@ -31,9 +31,6 @@ pub(crate) struct Avro {
     columns: Vec<Column>,
     /// Writes values as text.
     values: Rows,
-    time: TimeStyle,
-    zone: Zone,
-    stamps: bool,
     /// Bytes of a block.
     block_size: usize,
     /// The record that was written last; its memory is used again.
@@ -41,15 +38,10 @@ pub(crate) struct Avro {
 }
 
 impl Avro {
-    pub(crate) fn new(
-        schema: &Schema,
-        style: &Style,
-        stamps: bool,
-        block_size: usize,
-    ) -> Result<Self, OpenError> {
-        let json = schema_json(schema, stamps);
+    pub(crate) fn new(schema: &Schema, values: Rows, block_size: usize) -> Result<Self, OpenError> {
+        let json = schema_json(schema, &values);
         let avro = AvroSchema::parse_str(&json).map_err(|e| OpenError::Other(format!("Avro schema: {e}")))?;
-        let fields = fields(schema, stamps);
+        let fields = fields(schema, &values);
         let record = fields.iter().map(|(name, kind)| {
             let value = if *kind == "long" { Value::Long(0) } else { Value::String(String::new()) };
             ((*name).to_owned(), value)
@@ -59,10 +51,7 @@ impl Avro {
             schema: avro,
             columns: schema.columns().to_vec(),
             record: Value::Record(record.collect()),
-            values: Rows::new(schema, style.clone()),
-            time: style.time,
-            zone: style.zone.clone(),
-            stamps,
+            values,
             block_size,
         })
     }
@@ -83,8 +72,8 @@ impl Avro {
         let mut count = 0;
         let mut write = || {
             for share in shares {
-                share.each(|key, counters| {
-                    self.fill(&mut record, key, counters, share);
+                share.each(|key, counters, span| {
+                    self.fill(&mut record, key, counters, &share.moments(span));
                     blocks.append_value_ref(&record).map_err(io::Error::other)?;
                     count += 1;
                     hand_over(blocks.get_mut(), CHUNK, out)
@@ -112,7 +101,7 @@ impl Avro {
         Ok(())
     }
 
-    fn fill(&self, record: &mut Value, key: &[u8], counters: &Counters, share: &Share) {
+    fn fill(&self, record: &mut Value, key: &[u8], counters: &Counters, moments: &Moments) {
         let Value::Record(fields) = record else { return };
         let mut values = fields.iter_mut().map(|(_, value)| value);
         for column in &self.columns {
@@ -126,11 +115,9 @@ impl Avro {
                 Column::Absent(_) => {}
             }
         }
-        if self.stamps {
-            // In this order: a zip takes one too many from what comes first.
-            for (at, value) in [share.inserted, share.updated].into_iter().zip(values.by_ref()) {
-                set_text(value, |out| self.time.write_seconds(at, &self.zone, out));
-            }
+        // In this order: a zip takes one too many from what comes first.
+        for ((_, write), value) in self.values.moments().zip(values.by_ref()) {
+            set_text(value, |out| write(moments, out));
         }
         for (value, count) in values.zip([counters.packets, counters.bytes]) {
             *value = long(count);
@@ -139,21 +126,20 @@ impl Avro {
 }
 
 /// The schema as JSON text, indented: what `avro_schema_file` holds.
-pub(crate) fn schema_json(schema: &Schema, stamps: bool) -> String {
+pub(crate) fn schema_json(schema: &Schema, rows: &Rows) -> String {
     let fields: Vec<_> =
-        fields(schema, stamps).iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
+        fields(schema, rows).iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
     format!("{:#}\n", json!({"type": "record", "name": "acct_data", "fields": fields}))
 }
 
 /// Names and types of the fields.
-fn fields(schema: &Schema, stamps: bool) -> Vec<(&'static str, &'static str)> {
+fn fields(schema: &Schema, rows: &Rows) -> Vec<(&'static str, &'static str)> {
     let columns = schema.columns().iter().map(|column| {
         let row = column.primitive();
         (row.json, if row.kind.is_json_number() { "long" } else { "string" })
     });
-    let stamp = |name| stamps.then_some((name, "string"));
     columns
-        .chain([stamp("stamp_inserted"), stamp("stamp_updated")].into_iter().flatten())
+        .chain(rows.moments().map(|(name, _)| (name, "string")))
         .chain([("packets", "long"), ("bytes", "long")])
         .collect()
 }

@@ -154,7 +154,7 @@ impl Files {
         let mut value = Vec::new();
         let mut shares: Vec<(&[u8], Share)> = Vec::new();
         let mut by_value: HashMap<Box<[u8]>, usize> = HashMap::new();
-        for (key, counters) in sums.rows() {
+        for (row, (key, counters)) in sums.rows().enumerate() {
             let shown = judge.as_ref().map_or(Some(counters), |judge| judge.judge(key, counters));
             let Some(shown) = shown else {
                 erased += counters.packets;
@@ -169,7 +169,7 @@ impl Files {
                 by_value.insert(value.as_slice().into(), shares.len() - 1);
                 shares.len() - 1
             });
-            shares[number].1.push(key, shown, counters.packets);
+            shares[number].1.push(key, shown, sums.spans().get(row).copied(), counters.packets);
         }
         for (key, share) in shares {
             let text = |field: &Field, out: &mut Vec<u8>| self.values.value_of(field, key, out);

@@ -31,7 +31,7 @@ mod trigger;
 use std::path::Path;
 
 use rpmacct_plugin::{ConfigError, Context, Key, OpenError, Plugin, Purger, Schedule, Schema, Sink, View};
-use rpmacct_primitives::Rows;
+use rpmacct_primitives::{Layout, Rows};
 
 use crate::avro::Avro;
 use crate::claim::Claim;
@@ -96,6 +96,8 @@ impl Plugin for Print {
             None => Schedule::new(now, refresh, delay),
         };
         let purger = Purger::new(printer, key_len, schedule, settings.limit, context.tallies);
+        let options = context.schema.options();
+        let purger = if options.stitching { purger.with_spans(options.whole_seconds) } else { purger };
         Ok(Box::new(match settings.bins {
             Some(bins) => purger.with_bins(bins, settings.by_arrival),
             None => purger,
@@ -109,18 +111,24 @@ impl Plugin for Print {
 }
 
 fn format(context: &Context<'_>, settings: &Settings) -> Result<Format, OpenError> {
-    let (schema, stamps) = (&*context.schema, settings.stamps);
+    let schema = &*context.schema;
+    let mut rows = Rows::new(schema, settings.style.clone());
+    if schema.options().stitching {
+        rows = rows.with_span();
+    }
+    if settings.stamps {
+        rows = rows.with_stamps();
+    }
     if let (Form::Avro | Form::AvroJson, Some(path)) = (settings.form, &settings.avro.schema_file) {
-        write_schema(path, &avro::schema_json(schema, stamps))?;
+        write_schema(path, &avro::schema_json(schema, &rows))?;
     }
     if settings.form == Form::Avro {
-        let avro = Avro::new(schema, &settings.style, stamps, settings.avro.block_size)?;
-        return Ok(Format::Avro(Box::new(avro)));
+        return Ok(Format::Avro(Box::new(Avro::new(schema, rows, settings.avro.block_size)?)));
     }
     // Avro's lines are records and nothing else.
     let markers = settings.markers && settings.form != Form::AvroJson;
-    let markers = markers.then(|| context.name.to_owned());
-    Ok(Format::Text(Text::new(schema, settings.style.clone(), stamps, markers)))
+    let is_json = settings.style.layout == Layout::Json;
+    Ok(Format::Text(Text::new(rows, is_json, markers.then(|| context.name.to_owned()))))
 }
 
 fn write_schema(path: &Path, json: &str) -> Result<(), OpenError> {

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use rpmacct_plugin::{BinSums, Counters, Timestamp};
+use rpmacct_plugin::{BinSums, Counters, Span, Timestamp};
+use rpmacct_primitives::Moments;
 
 use crate::preprocess::{Judge, Preprocess};
 
@@ -23,7 +24,7 @@ enum Contents {
     /// All rows of a bin that the judge lets pass.
     All(BinSums, Option<Judge>),
     /// Copies of some rows, so that the others' memory is free.
-    Some { key_len: usize, keys: Vec<u8>, counters: Vec<Counters> },
+    Some { key_len: usize, keys: Vec<u8>, counters: Vec<Counters>, spans: Vec<Span> },
 }
 
 impl Share {
@@ -43,13 +44,14 @@ impl Share {
 
     /// No rows of the bin of `sums` yet.
     pub(crate) fn none(sums: &BinSums, key_len: usize, updated: Timestamp) -> Self {
-        let rows = Contents::Some { key_len, keys: Vec::new(), counters: Vec::new() };
+        let rows = Contents::Some { key_len, keys: Vec::new(), counters: Vec::new(), spans: Vec::new() };
         Self { rows, packets: 0, inserted: begin(sums), updated }
     }
 
     /// Adds a row, shown with `counters`, that counts `packets`.
-    pub(crate) fn push(&mut self, key: &[u8], shown: Counters, packets: u64) {
-        if let Contents::Some { keys, counters, .. } = &mut self.rows {
+    pub(crate) fn push(&mut self, key: &[u8], shown: Counters, span: Option<Span>, packets: u64) {
+        if let Contents::Some { keys, counters, spans, .. } = &mut self.rows {
+            spans.extend(span);
             keys.extend_from_slice(key);
             counters.push(shown);
             self.packets += packets;
@@ -66,20 +68,30 @@ impl Share {
 
     /// Calls `write` for each row, in the order in which their keys first came.
     #[inline]
-    pub(crate) fn each(&self, mut write: impl FnMut(&[u8], &Counters) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn each(
+        &self,
+        mut write: impl FnMut(&[u8], &Counters, Option<&Span>) -> io::Result<()>,
+    ) -> io::Result<()> {
         match &self.rows {
-            Contents::All(sums, None) => sums.rows().try_for_each(|(key, counters)| write(key, &counters)),
-            Contents::All(sums, Some(judge)) => {
-                let mut judged = sums.rows().filter_map(|(key, c)| Some((key, judge.judge(key, c)?)));
-                judged.try_for_each(|(key, counters)| write(key, &counters))
-            }
-            Contents::Some { key_len, keys, counters } => {
-                counters.iter().enumerate().try_for_each(|(n, c)| {
+            Contents::All(sums, judge) => sums.rows().enumerate().try_for_each(|(n, (key, counters))| {
+                let shown = judge.as_ref().map_or(Some(counters), |judge| judge.judge(key, counters));
+                shown.map_or(Ok(()), |shown| write(key, &shown, sums.spans().get(n)))
+            }),
+            Contents::Some { key_len, keys, counters, spans } => {
+                counters.iter().enumerate().try_for_each(|(n, counters)| {
                     let at = n * key_len;
-                    write(&keys[at..at + key_len], c)
+                    write(&keys[at..at + key_len], counters, spans.get(n))
                 })
             }
         }
+    }
+
+    /// The times of a row.
+    #[inline]
+    pub(crate) fn moments(&self, span: Option<&Span>) -> Moments {
+        let span = span.copied().unwrap_or(Span { first: Timestamp::ZERO, last: Timestamp::ZERO });
+        let Self { inserted, updated, .. } = *self;
+        Moments { first: span.first, last: span.last, inserted, updated }
     }
 }
 

@@ -112,7 +112,7 @@ mod tests {
     use rpmacct_plugin::{
         Batch, Counters, Purger, Record, Schedule, Schema, Sink, SinkError, Tallies, Timestamp,
     };
-    use rpmacct_primitives::{Dialect, Layout, SchemaOptions, Style};
+    use rpmacct_primitives::{Dialect, Layout, Rows, SchemaOptions, Style};
 
     use super::*;
     use crate::stdout::lock;
@@ -159,7 +159,8 @@ mod tests {
         fn new(pipe: &Pipe, layout: Layout, markers: Option<&str>, lock: Option<PathBuf>) -> Self {
             let schema = Schema::parse("src_port", SchemaOptions::default()).unwrap();
             let style = Style { layout, ..Style::new(Dialect::Print) };
-            let text = Text::new(&schema, style, false, markers.map(str::to_owned));
+            let text =
+                Text::new(Rows::new(&schema, style), layout == Layout::Json, markers.map(str::to_owned));
             let target = Target::Stdout(Stdout::new(Box::new(pipe.clone()), lock));
             let tallies = Arc::<Tallies>::default();
             let schedule = Schedule::new(Timestamp::ZERO, Duration::from_secs(1), Duration::ZERO);

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use rpmacct_plugin::Schema;
-use rpmacct_primitives::{Layout, Rows, Style};
+use rpmacct_primitives::Rows;
 
 use crate::share::Share;
 
@@ -21,12 +20,9 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Lines for keys of `schema`; with `stamps` they have the beginning of their bin and the time of the purge,
-    /// and `markers` is the plugin's name if the beginning and the end are marked.
-    pub(crate) fn new(schema: &Schema, style: Style, stamps: bool, markers: Option<String>) -> Self {
-        let json = style.layout == Layout::Json;
-        let rows = Rows::new(schema, style);
-        Self { json, rows: if stamps { rows.with_stamps() } else { rows }, markers }
+    /// Lines as `rows` writes them; `markers` is the plugin's name if the beginning and the end are marked.
+    pub(crate) fn new(rows: Rows, json: bool, markers: Option<String>) -> Self {
+        Self { rows, json, markers }
     }
 
     /// Writes lines and returns the number of rows.
@@ -44,9 +40,12 @@ impl Text {
         }
         let mut count = 0;
         for share in shares {
-            self.rows.set_stamps(share.inserted, share.updated);
-            let rows = &self.rows;
-            share.each(|key, counters| {
+            let rows = &mut self.rows;
+            rows.set_moments(&share.moments(None));
+            share.each(|key, counters, span| {
+                if span.is_some() {
+                    rows.set_moments(&share.moments(span));
+                }
                 rows.row(key, counters, &mut lines);
                 count += 1;
                 if lines.len() >= CHUNK {
