@@ -339,7 +339,7 @@ impl Sender {
                 }
             }
             None if waiting > 0 => {
-                warn!("{}: {waiting} points are lost: carbon has not taken them", self.name)
+                warn!("{}: {waiting} points are lost: carbon has not taken them", self.name);
             }
             None => {}
         }
