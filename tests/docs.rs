@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rpmacct_plugins::CATALOGUE;
-use support::bin;
+use support::{ETHERNET, Launch, PcapFile, bin};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,6 +79,7 @@ fn files_that_documents_name_are_there() {
         "docs/configuration.md",
         "docs/differences.md",
         "docs/performance.md",
+        "docs/print.md",
     ] {
         let text = read(document);
         for name in text.split(['`', '(', ')']).filter(|word| !word.contains([' ', '*', '%', '{', '\n', '<']))
@@ -86,5 +88,27 @@ fn files_that_documents_name_are_there() {
                 ["docs/", "conf/", "crates/", "plugins/", "tests/"].iter().any(|dir| name.starts_with(dir));
             assert!(!is_ours || root().join(name).exists(), "{document} names {name}");
         }
+    }
+}
+
+/// The examples of `docs/print.md`, each with a capture of one packet and in a folder of its own.
+#[test]
+fn the_examples_of_print_run() {
+    let text = read("docs/print.md");
+    let examples: Vec<&str> = text.split("```conf\n").skip(1).filter_map(|t| t.split("```").next()).collect();
+    assert!(examples.len() >= 7, "{}", examples.len());
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+    frame.extend([
+        0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 1, 1, 4, 0, 0, 53, 0, 8, 0, 0,
+    ]);
+    let capture = PcapFile::new(ETHERNET).frame(Duration::from_secs(1_700_000_000), &frame);
+    for example in examples {
+        let example = example.replace("/var/lib/flows", "{folder}/out").replace("/var/log", "{folder}/out");
+        let conf = format!("{example}pcap_savefile: {{folder}}/in.pcap\n");
+        let finished = Launch::conf(&conf).file("in.pcap", capture.bytes()).finish();
+        assert!(finished.status.success(), "{example}\n{}", finished.stderr);
+        assert!(!finished.stderr.contains("WARN"), "{example}\n{}", finished.stderr);
+        let has_output = !finished.stdout.is_empty() || finished.folder.path().join("out").is_dir();
+        assert!(has_output, "{example}");
     }
 }

@@ -133,5 +133,9 @@ fn format(context: &Context<'_>, settings: &Settings) -> Result<Format, OpenErro
 
 fn write_schema(path: &Path, json: &str) -> Result<(), OpenError> {
     let doing = || format!("writing {}", path.display());
-    std::fs::write(path, json).map_err(|source| OpenError::Io { doing: doing(), source })
+    let write = || {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, json)
+    };
+    write().map_err(|source| OpenError::Io { doing: doing(), source })
 }
