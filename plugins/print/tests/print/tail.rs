@@ -1,6 +1,6 @@
 //! A reader that follows files while they are written, over a hundred purges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -147,12 +147,12 @@ fn a_new_file_is_whole_when_it_appears() {
         assert_eq!(rows.values().collect::<Vec<_>>(), [&ROWS], "{}", path.display());
     };
     purge_while(Bench::file("src_host", &dir.path().join("flows-%s"), &lines), |done| {
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         while !done.load(Ordering::Acquire) {
             for entry in fs::read_dir(dir.path()).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if name.starts_with("flows-") && seen.insert(name, ()).is_none() {
+                if name.starts_with("flows-") && seen.insert(name) {
                     whole(&path);
                 }
             }
