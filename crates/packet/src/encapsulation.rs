@@ -158,15 +158,25 @@ fn labelled<'a>(stack: MplsStack<'_>, rest: &'a [u8]) -> Split<'a> {
     match (stack.bottom(), version) {
         (Some(0 | 3), _) => Ok((etype::IPV4, rest)),
         (Some(2), _) => Ok((etype::IPV6, rest)),
-        (_, 4) if pseudowire::is_ipv4(rest) == Some(true) => Ok((etype::IPV4, rest)),
-        (_, 4) if pseudowire::is_ethernet(rest) != Some(true) => Ok((etype::IPV4, rest)),
-        (_, 6) if pseudowire::is_ethernet(rest) != Some(true) => Ok((etype::IPV6, rest)),
+        // What may be both is IPv4 if its own checksum is right: 8.0.69.1 looks like an EtherType, too.
+        (_, 4) if !looks_like_frame(rest) || pseudowire::is_ipv4(rest) == Some(true) => {
+            Ok((etype::IPV4, rest))
+        }
+        (_, 6) if !looks_like_frame(rest) => Ok((etype::IPV6, rest)),
         (_, 0) => {
             let places = [rest, rest.get(CONTROL_WORD..).unwrap_or_default()];
             pseudowire::find(places).and_then(lan::ethernet)
         }
         _ => pseudowire::find([rest]).and_then(lan::ethernet),
     }
+}
+
+/// Whether what begins like IP is an Ethernet frame that carries IP.
+#[inline]
+fn looks_like_frame(rest: &[u8]) -> bool {
+    // Few packets have an EtherType within their sender's address; the others go on at once.
+    let may_be = matches!(rest.get(12..14), Some([0x08, 0x00] | [0x86, 0xdd] | [0x81, 0x00] | [0x88, 0xa8]));
+    may_be && pseudowire::is_ethernet(rest) == Some(true)
 }
 
 /// Octets of a pseudowire's control word: four bits 0, flags, length and sequence number.
@@ -223,7 +233,7 @@ mod tests {
     #[test]
     fn pseudowires() {
         let macs = "02000000000b 02000000000a";
-        let ip = "45 00 0014 0000 0000 40 06 0000 0a000001 0a000002";
+        let ip = "45 00 0014 0000 0000 40 06 66e2 0a000001 0a000002";
         assert_eq!(walk(&format!("8847 003e9140 00000000 {macs} 0800 {ip}")), Ok((etype::IPV4, None, None)));
         assert_eq!(
             walk(&format!("8847 003e9140 00000007 {macs} 8100 0005 0800 {ip}")),

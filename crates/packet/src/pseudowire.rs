@@ -1,9 +1,9 @@
 //! Ethernet frames whose place nothing announces: those that pseudowires carry.
 //!
 //! MPLS does not say what follows its labels (RFC 3031), and L2TPv3 not how long its cookie is. A frame is
-//! believed to be there if it leads to an IP header that is right in all that can be checked at once; some
-//! thirty bits must fit. What does not is left alone: it is counted as traffic that is not IP, as whatever
-//! has no IP header that can be found.
+//! believed to be there if it leads to an IP header that is right in all that can be checked at once, the
+//! checksum of IPv4 too; more than thirty bits must fit. What does not is left alone: it is counted as traffic
+//! that is not IP, as whatever has no IP header that can be found.
 
 use crate::encapsulation::etype;
 use crate::ip::{IPV4_LEN, IPV6_LEN};
@@ -45,13 +45,18 @@ pub(crate) fn is_ethernet(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether version, header length and total length make sense.
-#[inline]
+/// Whether version, header length, total length and checksum are right.
 pub(crate) fn is_ipv4(bytes: &[u8]) -> Option<bool> {
-    let header = bytes.first_chunk::<IPV4_LEN>()?;
-    let size = u16::from(header[0] & 0x0f) * 4;
-    let len = u16::from_be_bytes([header[2], header[3]]);
-    Some(header[0] >> 4 == 4 && usize::from(size) >= IPV4_LEN && (len >= size || len == 0))
+    let (&[first, _, l0, l1], _) = bytes.split_first_chunk()?;
+    let size = usize::from(first & 0x0f) * 4;
+    let len = usize::from(u16::from_be_bytes([l0, l1]));
+    if first >> 4 != 4 || size < IPV4_LEN || (len < size && len != 0) {
+        return Some(false);
+    }
+    let (words, _) = bytes.get(..size)?.as_chunks();
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    // Ones' complement: the carries come back, and the sum with its complement has all bits.
+    Some((sum & 0xffff) + (sum >> 16) == 0xffff)
 }
 
 /// Whether the version is right and the receiver has an address.
@@ -68,7 +73,7 @@ mod tests {
     #[test]
     fn frames_that_make_sense() {
         let macs = "02000000000b 02000000000a";
-        let ip = "45 00 0014 0000 0000 40 06 0000 0a000001 0a000002";
+        let ip = "45 00 0014 0000 0000 40 06 66e2 0a000001 0a000002";
         let ip6 = "60000000 0000 3b 40 20010db8000000000000000000000001 20010db8000000000000000000000002";
         let is = |text: &str| is_ethernet(&hex(text)).unwrap();
         assert!(is(&format!("{macs} 0800 {ip}")));
@@ -79,12 +84,15 @@ mod tests {
         assert!(!is(&format!("02000000000b 03000000000a 0800 {ip}")), "sent by a group");
         assert!(!is(&format!("{macs} 0800 {}", ip.replacen("45", "44", 1))), "header length");
         assert!(!is(&format!("{macs} 0800 {}", ip.replacen("0014", "0013", 1))), "total length");
+        assert!(!is(&format!("{macs} 0800 {}", ip.replacen("66e2", "66e3", 1))), "checksum");
+        let options = "46 00 0018 0000 0000 40 06 63dd 0a000001 0a000002 01010100";
+        assert!(is(&format!("{macs} 0800 {options}")));
     }
 
     #[test]
     fn too_little_to_tell() {
         let frame =
-            hex("02000000000b 02000000000a 8100 0001 0800 45 00 0014 0000 0000 40 06 0000 0a000001 0a000002");
+            hex("02000000000b 02000000000a 8100 0001 0800 45 00 0014 0000 0000 40 06 66e2 0a000001 0a000002");
         for len in 0..frame.len() {
             assert_eq!(is_ethernet(&frame[..len]), None, "{len}");
         }

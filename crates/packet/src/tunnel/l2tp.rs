@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::testing::hex;
 
-    const IP: &str = "45 00 0014 0000 0000 40 06 0000 0a000001 0a000002";
+    const IP: &str = "45 00 0014 0000 0000 40 06 66e2 0a000001 0a000002";
 
     type Seen = Option<(TunnelKind, Option<u32>, Result<u32, Skip>)>;
 

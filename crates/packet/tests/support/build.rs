@@ -130,6 +130,10 @@ impl Build {
             header[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
             header[9] = proto;
             header.extend(a.into_iter().chain(b));
+            let words = header.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+            let sum: u32 = words.sum();
+            let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+            header[10..12].copy_from_slice(&checksum.to_be_bytes());
             (header, 0x63)
         };
         self.prepend(&header);
