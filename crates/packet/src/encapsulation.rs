@@ -175,7 +175,8 @@ fn labelled<'a>(stack: MplsStack<'_>, rest: &'a [u8]) -> Split<'a> {
 #[inline]
 fn looks_like_frame(rest: &[u8]) -> bool {
     // Few packets have an EtherType within their sender's address; the others go on at once.
-    let may_be = matches!(rest.get(12..14), Some([0x08, 0x00] | [0x86, 0xdd] | [0x81, 0x00] | [0x88, 0xa8]));
+    let etype = rest.get(12..14).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+    let may_be = matches!(etype, Some(etype::IPV4 | etype::IPV6 | etype::VLAN | etype::QINQ));
     may_be && pseudowire::is_ethernet(rest) == Some(true)
 }
 
