@@ -7,6 +7,7 @@
 
 mod conversations;
 mod daemon;
+mod graphite;
 mod namespace;
 mod pcap_file;
 
@@ -21,6 +22,7 @@ use nix::unistd::Uid;
 
 pub(crate) use self::conversations::conversations;
 pub(crate) use self::daemon::{Daemon, Finished, Launch};
+pub(crate) use self::graphite::{Graphite, Series, need_graphite, unix_now};
 pub(crate) use self::namespace::{Datagrams, Namespace, Port};
 pub(crate) use self::pcap_file::{ETHERNET, PcapFile};
 

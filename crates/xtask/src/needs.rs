@@ -59,6 +59,13 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: [Some("g++"), Some("gcc-c++"), Some("gcc"), Some("g++")],
     },
     Need {
+        what: "carbon and graphite-web, to send points to",
+        purpose: Purpose::Tests,
+        probe: Probe::Programs(&["carbon-cache", "graphite-manage", "gunicorn"]),
+        // A font, or pictures have no text. The other distributions have no package of graphite-web.
+        packages: [Some("graphite-carbon graphite-web gunicorn fonts-dejavu-core"), None, None, None],
+    },
+    Need {
         what: "softflowd, to compare with",
         purpose: Purpose::Peers,
         probe: Probe::Program("softflowd"),
@@ -128,6 +135,7 @@ impl Need {
     pub(crate) fn is_met(&self) -> bool {
         match self.probe {
             Probe::Program(name) => shell::find_program(name).is_some(),
+            Probe::Programs(names) => names.iter().all(|name| shell::find_program(name).is_some()),
             Probe::Links(libraries) => links(libraries),
         }
     }
@@ -152,6 +160,8 @@ pub(crate) enum Purpose {
 enum Probe {
     /// A program of this name exists.
     Program(&'static str),
+    /// Programs of all these names exist.
+    Programs(&'static [&'static str]),
     /// A program links with these options.
     Links(&'static [&'static str]),
 }

@@ -128,6 +128,9 @@ fn position(text: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     fn list(text: &str) -> Vec<Destination> {
@@ -155,7 +158,58 @@ mod tests {
         assert!(Ring::new(&list("10.0.0.1:2003:a, 10.0.0.1:2103:b")).is_ok());
     }
 
-    /// The shares are those of carbon 1.1.10: tests/graphite.rs asks carbon itself.
+    /// carbon's own code says where each series goes.
+    #[test]
+    fn shares_are_carbons_own() {
+        let script = "
+import sys
+from carbon.hashing import ConsistentHashRing
+nodes = eval(sys.argv[1])
+ring = ConsistentHashRing(nodes)
+for name in sys.stdin.read().split():
+    print(nodes.index(ring.get_node(name)))
+";
+        let python = || {
+            let mut python = Command::new("/usr/bin/python3"); // Debian's, which has carbon
+            python.stderr(Stdio::null());
+            python
+        };
+        if !python().args(["-c", "import carbon.hashing"]).status().is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "needs carbon, and in CI no test may be skipped");
+            eprintln!("skipped: needs carbon");
+            return;
+        }
+        for (hosts, nodes) in [
+            (
+                "10.0.0.1, 10.0.0.2, graphite.example",
+                "[('10.0.0.1', None), ('10.0.0.2', None), ('graphite.example', None)]",
+            ),
+            (
+                "10.0.0.1:1:a, 10.0.0.1:2:b, 10.0.0.1:3:c",
+                "[('10.0.0.1', 'a'), ('10.0.0.1', 'b'), ('10.0.0.1', 'c')]",
+            ),
+            ("::1, ::2", "[('::1', None), ('::2', None)]"),
+        ] {
+            let ring = Ring::new(&list(hosts)).unwrap();
+            let names: Vec<_> =
+                (0..2000).map(|n| format!("mpls.10_9_{}_{}.bytes", n / 250, n % 250)).collect();
+            let mut asked = python()
+                .args(["-c", script, nodes])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            asked.stdin.take().unwrap().write_all(names.join("\n").as_bytes()).unwrap();
+            let answer = String::from_utf8(asked.wait_with_output().unwrap().stdout).unwrap();
+            let expected: Vec<u16> = answer.lines().map(|line| line.parse().unwrap()).collect();
+            assert_eq!(
+                names.iter().map(|name| ring.destination(name.as_bytes())).collect::<Vec<_>>(),
+                expected,
+                "{hosts}"
+            );
+        }
+    }
+
     #[test]
     fn shares_are_fair_and_stable() {
         let three = Ring::new(&list("10.0.0.1, 10.0.0.2, 10.0.0.3")).unwrap();

@@ -21,7 +21,7 @@ use crate::queue::{Counts, Parcel, Queue};
 
 /// The first pause after a connection has failed, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often a failure that lasts is said.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
