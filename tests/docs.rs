@@ -56,6 +56,21 @@ fn the_table_of_keys_is_that_of_the_program() {
     }
 }
 
+/// What is shipped for Grafana is what Grafana reads, and asks for the series that the plugin makes.
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let text = read("conf/graphite/dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let targets: Vec<_> = targets.map(|target| target["target"].as_str().expect("a target")).collect();
+    assert!(targets.len() >= 6);
+    let is_ours = |target: &&str| target.contains("$prefix.") || target.contains("rpmacct.$host.");
+    assert!(targets.iter().all(is_ours), "{targets:?}");
+    let above = "maximumAbove(scale(mpls.*.*.bytes,8),1000000)";
+    assert!(read("conf/graphite/urls.txt").contains(above) && read("docs/graphite.md").contains(above));
+}
+
 fn keys() -> String {
     let registry = rpmacct_daemon::registry(CATALOGUE);
     let mut text = String::from("\n| key | default | option | meaning |\n|---|---|---|---|\n");
@@ -78,6 +93,7 @@ fn files_that_documents_name_are_there() {
         "docs/client.md",
         "docs/configuration.md",
         "docs/differences.md",
+        "docs/graphite.md",
         "docs/performance.md",
         "docs/print.md",
     ] {
