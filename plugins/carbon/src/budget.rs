@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_limit_below_one_key_is_one_key_at_a_time() {
         let mut budget = Budget::new(&Limits { per_minute: 1, per_key: 3, ..NONE });
-        let begun: usize = (0..600).map(|time| admit(&mut budget, &[(time as u32 + 1, 1)], time).len()).sum();
+        let begun: usize = (0..600u32).map(|n| admit(&mut budget, &[(n + 1, 1)], n.into()).len()).sum();
         assert_eq!(begun, 3);
     }
 

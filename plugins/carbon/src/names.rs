@@ -525,7 +525,7 @@ mod tests {
             };
             for text in texts {
                 let marked = add(text.as_bytes());
-                if marked != text.as_bytes() && text != "" {
+                if marked != text.as_bytes() && !text.is_empty() {
                     add(&marked); // somebody may choose the very text that another became
                 }
             }

@@ -27,7 +27,7 @@ pub(crate) struct Bench {
     pub(crate) tallies: Arc<Tallies>,
     schema: Arc<Schema>,
     /// What was sent into it: bytes of each point, by name and second.
-    pub(crate) expected: BTreeMap<(String, i64), f64>,
+    pub(crate) expected: BTreeMap<(String, i64), u64>,
     packets: u64,
     /// Seconds since [`MINUTE`].
     pub(crate) now: i64,
@@ -65,10 +65,10 @@ impl Bench {
         let layout = self.schema.layout();
         let mut octets = vec![0; layout.stride() * usize::from(flows)];
         for (slot, port) in octets.chunks_exact_mut(layout.stride()).zip(1u16..) {
-            let bytes = 1000 * self.now as u64 + u64::from(port);
+            let bytes = 1000 * self.now.unsigned_abs() + u64::from(port);
             let counters = Counters { packets: 3, bytes, flows: 0, tcp_flags: 0 };
             layout.put(slot, &Record { key: &port.to_be_bytes(), time: at(self.now), counters });
-            self.expected.insert((format!("mpls.{port}.bytes"), MINUTE + self.now), bytes as f64);
+            self.expected.insert((format!("mpls.{port}.bytes"), MINUTE + self.now), bytes);
         }
         self.packets += 3 * u64::from(flows);
         self.now += 1;
@@ -241,7 +241,7 @@ impl Carbon {
     }
 
     /// The points that it has: of those that came twice the last one.
-    pub(crate) fn points(&self) -> BTreeMap<(String, i64), f64> {
+    pub(crate) fn points(&self) -> BTreeMap<(String, i64), u64> {
         points(&self.lines())
     }
 
@@ -259,7 +259,7 @@ impl Drop for Carbon {
     }
 }
 
-pub(crate) fn points(lines: &[String]) -> BTreeMap<(String, i64), f64> {
+pub(crate) fn points(lines: &[String]) -> BTreeMap<(String, i64), u64> {
     let mut points = BTreeMap::new();
     for line in lines {
         let [name, value, time] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -314,7 +314,7 @@ fn serve(mut stream: TcpStream, said: &Mutex<Vec<u8>>, shared: &CarbonState) {
 pub(crate) fn datagrams(socket: &UdpSocket) -> Vec<Vec<u8>> {
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let mut all = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     while let Ok(n) = socket.recv(&mut buffer) {
         all.push(buffer[..n].to_vec());
     }

@@ -13,8 +13,8 @@ fn failover_uses_the_first_that_answers() {
     let lines = format!("carbon_host: {}, {}\n{OPEN}", a.address, b.address);
     let mut bench = Bench::open(&lines);
     (0..4).for_each(|_| bench.second(5));
-    bench.tick_until("points are sent", |tallies| tallies.written.count() == 30);
-    wait_for("the first has all", || (a.lines().len(), b.lines().len()) == (10, 0));
+    bench.tick_until("points are sent", |tallies| tallies.written.count() == 45);
+    wait_for("the first has all", || (a.lines().len(), b.lines().len()) == (15, 0));
     drop(a);
     (0..4).for_each(|_| bench.second(5));
     bench.finish();

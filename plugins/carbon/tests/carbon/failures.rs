@@ -120,7 +120,7 @@ fn what_exceeds_the_bound_is_lost_to_the_point_and_the_newest_stays() {
     assert_eq!(sent + lost, 4000);
     assert_eq!((bench.tallies.written.count(), bench.tallies.lost.count()), (3 * sent, 3 * lost));
     // What came is right, and is the newest.
-    let newest = bench.expected.iter().filter(|((_, time), _)| *time >= MINUTE + (lost / 100) as i64);
+    let newest = bench.expected.iter().filter(|((_, time), _)| *time >= MINUTE + (lost / 100).cast_signed());
     assert_eq!(carbon.points(), newest.map(|(point, value)| (point.clone(), *value)).collect());
 }
 

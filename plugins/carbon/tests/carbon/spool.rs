@@ -67,7 +67,7 @@ fn the_bound_is_kept_on_disk_and_the_loss_is_counted() {
     assert!(carbon.lines().len() as u64 >= waiting);
     // What was lost is the oldest; what was kept is right.
     let kept = carbon.points();
-    let newest = bench.expected.iter().filter(|((_, time), _)| *time >= MINUTE + (lost / 100) as i64);
+    let newest = bench.expected.iter().filter(|((_, time), _)| *time >= MINUTE + (lost / 100).cast_signed());
     assert!(newest.clone().count() as u64 >= waiting);
     newest.for_each(|(point, value)| assert_eq!(kept.get(point), Some(value), "{point:?}"));
 }
