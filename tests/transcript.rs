@@ -134,16 +134,20 @@ fn cells(text: &str, without: &[String]) -> Vec<Vec<String>> {
     let mut lines = Vec::new();
     for line in text.lines() {
         let is_json = line.starts_with('{');
-        let cells: Vec<&str> = match is_json {
-            true => line.trim_matches(['{', '}']).split(", ").collect(),
-            false => line.split([',', ' ']).filter(|cell| !cell.is_empty()).collect(),
+        let cells: Vec<&str> = if is_json {
+            line.trim_matches(['{', '}']).split(", ").collect()
+        } else {
+            line.split([',', ' ']).filter(|cell| !cell.is_empty()).collect()
         };
         if cells.contains(&"PACKETS") {
             heading = cells.iter().map(|cell| cell.to_lowercase()).collect();
         }
-        let is_wanted = |(place, cell): &(usize, &&str)| match is_json {
-            true => !without.iter().any(|word| cell.starts_with(&format!("\"{word}\""))),
-            false => heading.get(*place).is_none_or(|name| !without.contains(name)),
+        let is_wanted = |(place, cell): &(usize, &&str)| {
+            if is_json {
+                !without.iter().any(|word| cell.starts_with(&format!("\"{word}\"")))
+            } else {
+                heading.get(*place).is_none_or(|name| !without.contains(name))
+            }
         };
         lines.push(cells.iter().enumerate().filter(is_wanted).map(|(_, cell)| (*cell).to_owned()).collect());
     }
