@@ -440,6 +440,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::tz::TimeZone;
+    use rpmacct_ledger::Tally;
     use rpmacct_primitives::{Schema, SchemaOptions};
 
     use super::*;
@@ -584,7 +585,7 @@ mod tests {
         bench.tap.next(1, 0);
         let Bench { purger, tallies, .. } = bench;
         purger.finish(at(70)).unwrap();
-        assert_eq!([&tallies.in_table, &tallies.written, &tallies.lost].map(|t| t.count()), [0, 1, 1]);
+        assert_eq!([&tallies.in_table, &tallies.written, &tallies.lost].map(Tally::count), [0, 1, 1]);
     }
 
     #[test]
@@ -619,7 +620,7 @@ mod tests {
     #[test]
     fn spans_are_those_of_each_row_and_bin() {
         let mut bench = Bench::new(Some(("30s", false)));
-        bench.purger = Box::new(bench.purger.with_spans(true));
+        *bench.purger = bench.purger.with_spans(true);
         for (port, secs) in [(7, 5), (8, 6), (7, 3), (7, 9), (7, 31)] {
             bench.packet(port, secs, secs);
         }
