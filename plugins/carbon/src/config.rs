@@ -139,7 +139,7 @@ const HEALTH: Key = Key::flag("carbon_health")
     .doc("Series of the daemon's own ledger, rpmacct.HOST.*, every ten seconds");
 
 const SCHEMAS: Key = Key::path("carbon_schemas").doc(
-    "carbon's storage-schemas.conf, for the estimate of `rpmacctd check`; if not set it is looked for where \
+    "carbon's storage-schemas.conf, for the estimate of `rpmacctd check` and a warning at the start; if not set it is looked for where \
      packages have it",
 );
 

@@ -4,8 +4,9 @@
 //! `storage-schemas.conf` that matches the series' name: 12 octets for each point, 12 for each archive, 16 for
 //! the file (whisper's format).
 
+use std::cmp::Ordering;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex_lite::Regex;
 
@@ -65,33 +66,55 @@ fn storage(settings: &Settings, name: &str) -> Vec<String> {
         ),
         most => format!("{most} series, as carbon_max_series allows, take {}", size(most * each)),
     });
-    let finest = archives.iter().map(|archive| archive.seconds).min().unwrap_or(1);
-    let interval = settings.measure.interval.unsigned_abs();
-    if finest > interval {
-        remarks.push(format!(
-            "that keeps a point for each {finest} s of those that come each {interval} s: carbon overwrites the others; \
-             see {OUR_NAME}"
-        ));
-    } else if finest < interval {
-        remarks.push(format!(
-            "that has room for a point each {finest} s where one comes each {interval} s: the rest stays empty"
-        ));
-    }
+    remarks.extend(misfit(settings, &archives));
     remarks
 }
 
-/// carbon's rules, and where they come from.
+/// What the daemon warns of when it starts: this machine's carbon would not keep what it is sent.
+pub(crate) fn warning(settings: &Settings) -> Option<String> {
+    let is_here = |host: &str| matches!(host, "127.0.0.1" | "::1" | "localhost");
+    if !settings.outlet.destinations.iter().all(|destination| is_here(&destination.host)) {
+        return None;
+    }
+    let (source, text) = carbons_rules(settings)?;
+    let retention = retention(&text, &settings.example())?;
+    let misfit = misfit(settings, &archives(&retention)?)?;
+    Some(format!("{source}: {retention}: {misfit}"))
+}
+
+/// Whether points come at other times than there is room for.
+fn misfit(settings: &Settings, archives: &[Archive]) -> Option<String> {
+    let finest = archives.iter().map(|archive| archive.seconds).min()?;
+    let interval = settings.measure.interval.unsigned_abs();
+    match finest.cmp(&interval) {
+        Ordering::Greater => Some(format!(
+            "that keeps a point for each {finest} s of those that come each {interval} s: carbon overwrites the others; \
+             see {OUR_NAME}"
+        )),
+        Ordering::Less => Some(format!(
+            "that has room for a point each {finest} s where one comes each {interval} s: the rest stays empty"
+        )),
+        Ordering::Equal => None,
+    }
+}
+
+/// carbon's rules, or ours, and where they come from.
 fn rules(settings: &Settings) -> (String, String) {
-    let usual = USUAL.iter().map(PathBuf::from);
+    carbons_rules(settings).unwrap_or_else(|| {
+        let source = match &settings.schemas {
+            Some(path) => format!("{} can't be read; as in {OUR_NAME}", path.display()),
+            None => format!("no carbon on this machine; as in {OUR_NAME}"),
+        };
+        (source, OURS.to_owned())
+    })
+}
+
+/// The rules of the carbon on this machine, and their file.
+fn carbons_rules(settings: &Settings) -> Option<(String, String)> {
     let read = |path: &Path| fs::read_to_string(path).ok().map(|text| (path.display().to_string(), text));
     match &settings.schemas {
-        Some(path) => read(path).unwrap_or_else(|| {
-            (format!("{} can't be read; as in {OUR_NAME}", path.display()), OURS.to_owned())
-        }),
-        None => usual
-            .into_iter()
-            .find_map(|path| read(&path))
-            .unwrap_or_else(|| (format!("no carbon on this machine; as in {OUR_NAME}"), OURS.to_owned())),
+        Some(path) => read(path),
+        None => USUAL.iter().find_map(|path| read(Path::new(path))),
     }
 }
 

@@ -73,6 +73,9 @@ impl Plugin for Carbon {
     fn open(&self, context: Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
         let mut settings = Settings::read(context.settings, &context.schema)?;
         let speaker = format!("{}/{}", context.name, self.kind());
+        if let Some(warning) = estimate::warning(&settings) {
+            tracing::warn!("{speaker}: {warning}");
+        }
         let lanes = Arc::new(Lanes::open(&settings.outlet, context.name, &speaker, context.live)?);
         let gauges = Arc::<Gauges>::default();
         let interval = settings.measure.interval.max(health::INTERVAL);
