@@ -107,10 +107,14 @@ impl Lane {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Adds a block. If there is no room, the oldest are lost.
+    /// Adds a block. If there is no room, the oldest are lost. A report of the daemon's health that comes when
+    /// the lane has been told to end comes too late.
     pub(crate) fn push(&self, block: Block) {
-        self.shared.lock().queue.push(block);
-        self.shared.work.notify_one();
+        let mut state = self.shared.lock();
+        if state.ending.is_none() {
+            state.queue.push(block);
+            self.shared.work.notify_one();
+        }
     }
 
     /// Adds a block as soon as there is room; gives up waiting for it when nothing moves any more.
