@@ -6,7 +6,7 @@ use std::io::Write;
 use rpmacct_ledger::Balance;
 use rpmacct_packet::Timestamp;
 use rpmacct_primitives::{Counters, Layout, Rows, Style};
-use rpmacct_query::{Answer, Context, Counter, Increments, Other, Status, Sum};
+use rpmacct_query::{Answer, Context, Counter, Increments, Other, OwnPrimitive, Status, Sum};
 
 use crate::error::ClientError;
 use crate::options::Shown;
@@ -162,10 +162,14 @@ pub(crate) fn classifiers(reply: Reply, out: &mut dyn Write) -> Printed {
     write(out, b"CLASS_ID\tCLASS_NAME\n\nFor a total of: 0 classifiers\n")
 }
 
-/// `-U`: there are no custom primitives. The peer ends with 1 whatever it shows.
+/// `-U`: the primitives of the user's own, with their octets in keys. The peer ends with 1 whatever it shows.
 pub(crate) fn custom_primitives(reply: Reply, classic: bool, out: &mut dyn Write) -> Printed {
-    status(reply)?;
-    write(out, b"NAME                              LEN    OFF\n")?;
+    let mut lines = b"NAME                              LEN    OFF\n".to_vec();
+    for OwnPrimitive { name, len, offset, .. } in status(reply)?.customs {
+        let len = len.map_or("vlen".to_owned(), |len| len.to_string());
+        let _ = writeln!(lines, "{name:<33} {len:<6} {offset}");
+    }
+    write(out, &lines)?;
     Ok(u8::from(classic))
 }
 

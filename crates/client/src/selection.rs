@@ -44,7 +44,7 @@ fn row_of(word: &str) -> Result<&'static Primitive, ClientError> {
 }
 
 fn is_in_keys(row: &Primitive) -> bool {
-    matches!(row.role, Role::Key(_) | Role::Sum(..))
+    matches!(row.role, Role::Key(_) | Role::Sum(..) | Role::Unfilled(_))
 }
 
 /// The word that was perhaps meant.

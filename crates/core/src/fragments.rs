@@ -135,7 +135,14 @@ impl Fragments {
     }
 
     /// Decides what becomes of a fragment. After a first fragment, [`Self::released`] has those that waited.
-    pub(crate) fn meet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) -> Fate {
+    ///
+    /// Of a fragment that waits only so many octets are kept; `still_shows` says whether they still show it.
+    pub(crate) fn meet(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        still_shows: impl FnOnce(&Frame<'_>) -> bool,
+    ) -> Fate {
         let Some(fragment) = packet.fragment() else { return Fate::Known(packet.ports()) };
         let ports = packet.ports();
         let key = Datagram {
@@ -162,7 +169,7 @@ impl Fragments {
         if let Some(first) = entry.first {
             return Fate::Known(first.ports);
         }
-        self.withhold(frame, &key)
+        self.withhold(frame, &key, still_shows)
     }
 
     /// The next fragment that a first fragment has set free, oldest first.
@@ -197,14 +204,19 @@ impl Fragments {
         self.by_age.front().map(|(created, _)| created.saturating_add(LIFETIME))
     }
 
-    fn withhold(&mut self, frame: &Frame<'_>, datagram: &Datagram) -> Fate {
+    fn withhold(
+        &mut self,
+        frame: &Frame<'_>,
+        datagram: &Datagram,
+        still_shows: impl FnOnce(&Frame<'_>) -> bool,
+    ) -> Fate {
         let len = frame.data.len().min(KEPT);
         let mut data = [0; KEPT];
         data[..len].copy_from_slice(&frame.data[..len]);
         // Headers that are longer than what is kept can't wait.
-        let kept =
-            Packet::decode(frame.link, &data[..len], frame.wire_len).is_ok_and(|p| p.fragment().is_some());
-        if !kept || (self.free.is_empty() && self.withheld.len() >= self.max_withheld) {
+        if !still_shows(&Frame { data: &data[..len], ..*frame })
+            || (self.free.is_empty() && self.withheld.len() >= self.max_withheld)
+        {
             return Fate::Known(None);
         }
         let Frame { time, link, wire_len, interface, .. } = *frame;
@@ -255,7 +267,7 @@ mod tests {
     fn meet(fragments: &mut Fragments, secs: i64, data: &[u8]) -> Fate {
         let time = Timestamp::from_secs_nanos(secs, 0);
         let frame = Frame { time, link: RAW, wire_len: data.len() as u32, data, interface: 0 };
-        fragments.meet(&frame, &Packet::decode(RAW, data, frame.wire_len).unwrap())
+        fragments.meet(&frame, &Packet::decode(RAW, data, frame.wire_len).unwrap(), |_| true)
     }
 
     fn offsets(released: &[Released]) -> Vec<(u8, Option<(u16, u16)>)> {

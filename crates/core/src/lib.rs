@@ -16,24 +16,29 @@
 
 mod control;
 mod counts;
+mod flows;
 mod fragments;
 mod pipeline;
 mod repeats;
 mod run;
+mod seen;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use control::Control;
 pub use counts::{FrameCounts, PipelineCounts, Report, SourceCounts};
+pub use flows::FlowOptions;
+use flows::Flows;
 pub use fragments::FragmentOptions;
 use fragments::{Fate, Fragments};
 pub use pipeline::Pipeline;
 use rpmacct_capture::{Filter, Frame};
 use rpmacct_ledger::Tally;
-use rpmacct_packet::{Packet, Skip, Timestamp};
-use rpmacct_primitives::Observation;
+use rpmacct_packet::{Skip, Timestamp, TunnelRule};
+use rpmacct_primitives::{Needs, Observation};
 pub use run::{Clock, SavefileOptions, run_idle, run_live, run_savefile};
+use seen::Seen;
 
 /// The longest time that a record waits for its batch to fill.
 pub const BATCH_AGE: Duration = Duration::from_millis(100);
@@ -49,6 +54,12 @@ pub struct Options {
     pub filter: Option<Filter>,
     /// How fragments are held together.
     pub fragments: FragmentOptions,
+    /// How flows are told apart.
+    pub flows: FlowOptions,
+    /// Tunnels whose packets are accounted in place of the packets around them.
+    pub tunnels: Vec<TunnelRule>,
+    /// Account frames that carry no IP, too.
+    pub unknown_etype: bool,
 }
 
 /// Frames in, records out.
@@ -56,6 +67,9 @@ pub struct Core {
     pipelines: Vec<Pipeline>,
     options: Options,
     fragments: Fragments,
+    flows: Flows,
+    /// What the schemas of all pipelines need.
+    needs: Needs,
     /// Whether any pipeline needs ports, so that fragments are linked to their first one.
     links_fragments: bool,
     counts: FrameCounts,
@@ -68,12 +82,16 @@ pub struct Core {
 impl Core {
     /// A core that feeds `pipelines`.
     pub fn new(pipelines: Vec<Pipeline>, options: Options) -> Self {
-        let links_fragments = options.fragments.always || pipelines.iter().any(Pipeline::needs_ports);
+        let needs = pipelines.iter().map(Pipeline::needs).fold(Needs::default(), Needs::or);
+        let links_fragments = options.fragments.always || needs.ports;
         let fragments = Fragments::new(&options.fragments);
+        let flows = Flows::new(options.flows);
         Self {
             pipelines,
             options,
             fragments,
+            flows,
+            needs,
             links_fragments,
             counts: FrameCounts::default(),
             drops: Arc::default(),
@@ -113,8 +131,8 @@ impl Core {
             self.counts.filtered += 1;
             return;
         }
-        let packet = match Packet::decode(frame.link, frame.data, frame.wire_len) {
-            Ok(packet) => packet,
+        let seen = match Seen::of(frame, &self.options, self.needs) {
+            Ok(seen) => seen,
             Err(Skip::NotIp) => {
                 self.counts.not_ip += 1;
                 return;
@@ -125,16 +143,18 @@ impl Core {
             }
         };
         self.counts.accounted += 1;
-        let Options { in_iface, out_iface, .. } = self.options;
-        let mut observation =
-            Observation { packet: &packet, time: frame.time, ports: None, in_iface, out_iface };
+        let mut observation = seen.observation(frame, &self.options);
         // Ports are looked at only for keys that need them.
         if self.links_fragments {
+            let packet = observation.packet;
             self.counts.cut += u64::from(packet.is_cut());
             if packet.fragment().is_some() {
                 return self.fragment(frame, observation);
             }
             observation.ports = packet.ports();
+            if self.needs.flows {
+                observation.new_flow = self.flows.begins(&observation);
+            }
         }
         for pipeline in &mut self.pipelines {
             pipeline.offer(frame, &observation);
@@ -144,9 +164,16 @@ impl Core {
     /// A fragment: pipelines that look at the transport header wait for the datagram's first fragment.
     fn fragment(&mut self, frame: &Frame<'_>, mut observation: Observation<'_>) {
         self.expire_fragments(frame.time);
-        let fate = self.fragments.meet(frame, observation.packet);
+        let Self { fragments, options, needs, .. } = self;
+        let still_shows = |kept: &Frame<'_>| {
+            Seen::of(kept, options, *needs).is_ok_and(|seen| seen.packet().fragment().is_some())
+        };
+        let fate = fragments.meet(frame, observation.packet, still_shows);
         if let Fate::Known(ports) = fate {
             observation.ports = ports;
+            if self.needs.flows {
+                observation.new_flow = self.flows.begins(&observation);
+            }
         }
         for pipeline in &mut self.pipelines {
             if matches!(fate, Fate::Withheld) && pipeline.needs_ports() {
@@ -157,20 +184,39 @@ impl Core {
         }
         // A first fragment releases those that came before it.
         while let Some(released) = self.fragments.released() {
-            release(&mut self.pipelines, &self.options, &released.frame(), released.ports);
+            self.release(&released.frame(), released.ports);
         }
     }
 
     /// Accounts the fragments whose first one has not come in time, without ports.
     pub fn expire_fragments(&mut self, now: Timestamp) {
         while let Some(expired) = self.fragments.expired(now) {
-            release(&mut self.pipelines, &self.options, &expired.frame(), None);
+            self.release(&expired.frame(), None);
         }
     }
 
     /// Accounts all fragments that wait: the first ones that they wait for will not come.
     pub fn release_fragments(&mut self) {
         self.expire_fragments(Timestamp::MAX);
+    }
+
+    /// The capture file is read again, from its first frame on: what it said of flows and fragments is over.
+    pub fn rewind(&mut self) {
+        self.release_fragments();
+        self.flows.clear();
+    }
+
+    /// Accounts a fragment that was withheld, for the pipelines that waited for it.
+    fn release(&mut self, frame: &Frame<'_>, ports: Option<(u16, u16)>) {
+        // What was understood before is understood again: the octets kept hold all the headers.
+        let Ok(seen) = Seen::of(frame, &self.options, self.needs) else { return };
+        let mut observation = Observation { ports, ..seen.observation(frame, &self.options) };
+        if self.needs.flows {
+            observation.new_flow = self.flows.begins(&observation);
+        }
+        for pipeline in self.pipelines.iter_mut().filter(|pipeline| pipeline.needs_ports()) {
+            pipeline.release(frame, &observation);
+        }
     }
 
     /// Sets the numbers of the interfaces, 0 where they are not known.
@@ -207,16 +253,5 @@ impl Core {
         self.publish_all();
         self.report(source)
         // Dropping the writers tells the readers that this was all.
-    }
-}
-
-/// Accounts a fragment that was withheld, for the pipelines that waited for it.
-fn release(pipelines: &mut [Pipeline], options: &Options, frame: &Frame<'_>, ports: Option<(u16, u16)>) {
-    // What was decoded before decodes again: the octets kept hold all the headers.
-    let Ok(packet) = Packet::decode(frame.link, frame.data, frame.wire_len) else { return };
-    let Options { in_iface, out_iface, .. } = *options;
-    let observation = Observation { packet: &packet, time: frame.time, ports, in_iface, out_iface };
-    for pipeline in pipelines.iter_mut().filter(|pipeline| pipeline.needs_ports()) {
-        pipeline.release(frame, &observation);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rpmacct_capture::{Filter, Frame};
 use rpmacct_pipe::Writer;
-use rpmacct_primitives::{End, Observation, RecordLayout, Schema, Word};
+use rpmacct_primitives::{End, Needs, Observation, RecordLayout, Schema, Word};
 
 use crate::BATCH_AGE;
 use crate::counts::PipelineCounts;
@@ -16,7 +16,7 @@ pub struct Pipeline {
     schema: Arc<Schema>,
     layout: RecordLayout,
     filter: Option<Filter>,
-    needs_ports: bool,
+    needs: Needs,
     writer: Writer,
     /// Sums keys that repeat, where keys do.
     repeats: Option<Repeats>,
@@ -39,7 +39,7 @@ impl Pipeline {
             repeats: (!schema.is_by_packet()).then(|| Repeats::new(schema.layout())),
             group: vec![[0; 8]; GROUP * schema.layout().words()].into_boxed_slice(),
             grouped: 0,
-            needs_ports: schema.needs().ports,
+            needs: schema.needs(),
             schema,
             filter,
             writer,
@@ -61,9 +61,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether its keys hold ports.
+    /// What its schema needs of the core.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Whether its records tell of the transport header, so that fragments wait for their first one.
     pub fn needs_ports(&self) -> bool {
-        self.needs_ports
+        self.needs.ports
     }
 
     /// Offers a packet: it is filtered out, becomes a record (or two), or finds the pipe full.

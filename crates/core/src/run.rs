@@ -247,7 +247,7 @@ pub fn run_savefile(
             Err(error) => result = Err(error),
         }
         // The file holds no more of what its fragments wait for; and it may be read again, back in time.
-        core.release_fragments();
+        core.rewind();
     }
     core.publish_all();
     at_end(core.latest(), result.as_ref().copied());

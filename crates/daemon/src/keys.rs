@@ -32,6 +32,21 @@ pub static KEYS: &[&Key] = &[
     &KERNEL_RING,
     &FORCE_FRAGMENTS,
     &FRAGMENT_MEMORY,
+    &FLOW_LIFETIME,
+    &FLOW_TCP_LIFETIME,
+    &FLOW_MEMORY,
+    &FLOW_BUCKETS,
+    &UNKNOWN_ETYPE,
+    &TUNNELS[0],
+    &TUNNELS[1],
+    &TUNNELS[2],
+    &TUNNELS[3],
+    &TUNNELS[4],
+    &TUNNELS[5],
+    &TUNNELS[6],
+    &TUNNELS[7],
+    &TUNNELS[8],
+    &AGGREGATE_PRIMITIVES,
     &AGGREGATE,
     &AGGREGATE_FILTER,
     &STITCHING,
@@ -217,6 +232,67 @@ pub const FRAGMENT_MEMORY: Key = Key::size("pmacctd_frag_buffer_size", 1, 1 << 4
     .scope(Scope::Global)
     .default("4096000")
     .doc("Bytes for fragments that wait for the first one of their datagram");
+
+/// `pmacctd_flow_lifetime`
+pub const FLOW_LIFETIME: Key = Key::seconds("pmacctd_flow_lifetime", 1, 1 << 32)
+    .alias(&["uacctd_flow_lifetime", "flow_lifetime"])
+    .scope(Scope::Global)
+    .default("60")
+    .counts()
+    .doc("Seconds of silence, by the packets' time, that end a flow");
+
+/// `pmacctd_flow_tcp_lifetime`
+pub const FLOW_TCP_LIFETIME: Key = Key::seconds("pmacctd_flow_tcp_lifetime", 1, 1 << 32)
+    .alias(&["uacctd_flow_tcp_lifetime", "flow_tcp_lifetime"])
+    .scope(Scope::Global)
+    .counts()
+    .doc("The same for TCP connections under way; pmacctd_flow_lifetime if not set. After a SYN it is 60, after a FIN 30, after a RST 10");
+
+/// `pmacctd_flow_buffer_size`
+pub const FLOW_MEMORY: Key = Key::size("pmacctd_flow_buffer_size", 1, 1 << 40)
+    .alias(&["uacctd_flow_buffer_size", "flow_buffer_size"])
+    .scope(Scope::Global)
+    .default("16384000")
+    .doc("Bytes for flows; when it is full those that were silent longest are forgotten, and count again if they go on");
+
+/// `pmacctd_flow_buffer_buckets`
+pub const FLOW_BUCKETS: Key = Key::size("pmacctd_flow_buffer_buckets", 1, 1 << 40)
+    .alias(&["uacctd_flow_buffer_buckets", "flow_buffer_buckets"])
+    .scope(Scope::Global)
+    .default("256")
+    .doc("Accepted and without effect: the table grows as needed");
+
+/// `aggregate_unknown_etype`
+pub const UNKNOWN_ETYPE: Key = Key::flag("aggregate_unknown_etype")
+    .scope(Scope::Global)
+    .default("false")
+    .counts()
+    .doc("Account frames that carry no IP, too: by EtherType and MAC addresses, with what follows the link header as bytes");
+
+/// `tunnel_0` to `tunnel_8`
+pub static TUNNELS: [Key; 9] = [
+    tunnel("tunnel_0"),
+    tunnel("tunnel_1"),
+    tunnel("tunnel_2"),
+    tunnel("tunnel_3"),
+    tunnel("tunnel_4"),
+    tunnel("tunnel_5"),
+    tunnel("tunnel_6"),
+    tunnel("tunnel_7"),
+    tunnel("tunnel_8"),
+];
+
+const fn tunnel(name: &'static str) -> Key {
+    Key::text(name).scope(Scope::Global).counts().doc(
+        "NAME[,PORT]: account the packets within these tunnels, four deep at most; several with semicolons",
+    )
+}
+
+/// `aggregate_primitives`
+pub const AGGREGATE_PRIMITIVES: Key = Key::path("aggregate_primitives")
+    .scope(Scope::Global)
+    .counts()
+    .doc("File that defines primitives of your own, octets of packets by their place");
 
 // What is counted, for each plugin.
 

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use nix::sys::stat::{Mode, umask};
 use rpmacct_config::{Action, CommandLine, Config, ConfigError, Registry, Source, Warning};
 use rpmacct_plugin::Plugin;
-use rpmacct_primitives::{Group, TABLE};
+use rpmacct_primitives::{Group, listed};
 
 use background::{Parent, Side};
 use log::LogHandle;
@@ -62,6 +62,7 @@ pub fn run(catalogue: &'static [&'static dyn Plugin], args: impl IntoIterator<It
         Err(errors) => return refuse_all(&errors),
     };
     if command_line.action == Action::Check {
+        let warnings = warnings.iter().map(ToString::to_string).chain(plan.empty_columns());
         for warning in warnings {
             eprintln!("WARN: {warning}");
         }
@@ -135,6 +136,9 @@ fn start(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    if let Some(warning) = plan.empty_columns() {
+        tracing::warn!("{warning}");
+    }
     open_and_run(plan, config, log, parent).inspect_err(|message| {
         if !log.is_stderr() {
             tracing::error!("{message}");
@@ -193,9 +197,9 @@ fn version(catalogue: &[&'static dyn Plugin]) -> String {
 fn list() -> String {
     let mut text = String::new();
     for group in Group::ALL {
-        let _ = writeln!(text, "{}:", group.title());
-        for row in TABLE.iter().filter(|row| row.group == *group) {
-            let _ = writeln!(text, "{:<32} : {}", row.word, row.doc);
+        let _ = writeln!(text, "{}", group.title());
+        for row in listed().filter(|row| row.group == *group) {
+            let _ = writeln!(text, "{:<32} : {:<64}", row.word, row.doc);
         }
         text.push('\n');
     }

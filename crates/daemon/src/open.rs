@@ -118,7 +118,14 @@ impl Opened {
             lines.push(line);
         }
 
-        let options = Options { filter, fragments: plan.fragments, ..Options::default() };
+        let options = Options {
+            filter,
+            fragments: plan.fragments,
+            flows: plan.flows,
+            tunnels: plan.tunnels.clone(),
+            unknown_etype: plan.unknown_etype,
+            ..Options::default()
+        };
         let core = Core::new(pipelines, options);
         let core_line = CoreLine {
             source: source.name(),

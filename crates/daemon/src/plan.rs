@@ -1,14 +1,17 @@
 //! What the configuration means: everything is known and checked before anything is opened.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpmacct_capture::{Direction, LiveOptions, check_filter, interfaces};
 use rpmacct_config::{Config, ConfigError, PluginEntry, View};
-use rpmacct_core::{FragmentOptions, SavefileOptions};
+use rpmacct_core::{FlowOptions, FragmentOptions, SavefileOptions};
+use rpmacct_packet::{ParseTunnelError, TunnelKind, TunnelRule};
 use rpmacct_plugin::Plugin;
-use rpmacct_primitives::{Schema, SchemaOptions};
+use rpmacct_primitives::{Custom, Schema, SchemaOptions};
 
 use crate::keys;
 use crate::log::LogOptions;
@@ -16,85 +19,6 @@ use crate::log::LogOptions;
 /// Types of plugins that pmacctd has and we have not.
 const PEER_PLUGINS: &[&str] =
     &["amqp", "kafka", "mongodb", "mysql", "nfprobe", "pgsql", "sfprobe", "sqlite3", "tee"];
-
-/// Primitives that pmacctd has and we have not.
-const PEER_PRIMITIVES: &[&str] = &[
-    "as_path",
-    "class",
-    "class_frame",
-    "dst_as",
-    "dst_host_coords",
-    "dst_host_country",
-    "dst_host_pocode",
-    "dst_mask",
-    "dst_net",
-    "dst_roa",
-    "export_proto_seqno",
-    "export_proto_sysid",
-    "export_proto_version",
-    "ext_comm",
-    "flow_label",
-    "flows",
-    "fw_event",
-    "fwd_status",
-    "label",
-    "local_pref",
-    "lrg_comm",
-    "med",
-    "mpls_label_stack",
-    "mpls_pw_id",
-    "mpls_stack_depth",
-    "mpls_vpn_rd",
-    "nat_event",
-    "nvgre",
-    "out_cvlan",
-    "out_vlan",
-    "path_delay_avg_usec",
-    "path_delay_max_usec",
-    "path_delay_min_usec",
-    "peer_dst_as",
-    "peer_dst_ip",
-    "peer_src_as",
-    "peer_src_ip",
-    "post_nat_dst_host",
-    "post_nat_dst_port",
-    "post_nat_src_host",
-    "post_nat_src_port",
-    "sampling_direction",
-    "sampling_rate",
-    "src_as",
-    "src_as_path",
-    "src_ext_comm",
-    "src_host_coords",
-    "src_host_country",
-    "src_host_pocode",
-    "src_local_pref",
-    "src_lrg_comm",
-    "src_mask",
-    "src_med",
-    "src_net",
-    "src_roa",
-    "src_std_comm",
-    "std_comm",
-    "sum_as",
-    "sum_net",
-    "tag",
-    "tag2",
-    "timestamp_end",
-    "timestamp_export",
-    "tunnel_dst_host",
-    "tunnel_dst_mac",
-    "tunnel_dst_port",
-    "tunnel_flow_label",
-    "tunnel_proto",
-    "tunnel_src_host",
-    "tunnel_src_mac",
-    "tunnel_src_port",
-    "tunnel_tcpflags",
-    "tunnel_tos",
-    "vrf_name",
-    "vxlan",
-];
 
 /// Bytes of the smallest ring that the kernel can hand over in blocks.
 const SMALLEST_RING: u64 = 65_536;
@@ -108,6 +32,9 @@ pub(crate) struct Plan {
     pub(crate) log: LogOptions,
     pub(crate) source: Source,
     pub(crate) fragments: FragmentOptions,
+    pub(crate) flows: FlowOptions,
+    pub(crate) tunnels: Vec<TunnelRule>,
+    pub(crate) unknown_etype: bool,
     pub(crate) plugins: Vec<PluginPlan>,
 }
 
@@ -150,25 +77,50 @@ impl PluginPlan {
 }
 
 impl Plan {
+    /// A sentence about the columns that stay empty, if there are any: which, and why.
+    pub(crate) fn empty_columns(&self) -> Option<String> {
+        let mut words_by_why = BTreeMap::<String, BTreeSet<&str>>::new();
+        for (word, why) in self.plugins.iter().flat_map(|plugin| plugin.schema.unfilled()) {
+            words_by_why.entry(why.to_string()).or_default().insert(word);
+        }
+        let parts = words_by_why
+            .into_iter()
+            .map(|(why, words)| format!("{} ({why})", words.into_iter().collect::<Vec<_>>().join(", ")));
+        let parts: Vec<_> = parts.collect();
+        (!parts.is_empty()).then(|| format!("columns that stay empty: {}", parts.join("; ")))
+    }
+
     /// Reads the plan out of a configuration; all its errors are found.
     pub(crate) fn new(config: &Config, catalogue: &[&'static dyn Plugin]) -> Result<Self, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let core = config.core();
         let source = source(&core).map_err(|error| errors.push(error)).ok();
+        let customs = customs(&core).unwrap_or_else(|problems| {
+            errors.extend(problems);
+            Vec::new()
+        });
+        let tunnels = tunnels(&core).unwrap_or_else(|problems| {
+            errors.extend(problems);
+            Vec::new()
+        });
+        if !errors.is_empty() {
+            // Without its own primitives every list that names one would be an error, too.
+            return Err(errors);
+        }
         let mut plugins = Vec::new();
         for entry in config.plugins() {
-            match plugin(config, entry, catalogue) {
+            match plugin(config, entry, catalogue, &customs) {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) => errors.push(error),
             }
         }
         match source {
-            Some(source) if errors.is_empty() => Ok(Self::assemble(&core, source, plugins)),
+            Some(source) if errors.is_empty() => Ok(Self::assemble(&core, source, tunnels, plugins)),
             _ => Err(errors),
         }
     }
 
-    fn assemble(core: &View<'_>, source: Source, plugins: Vec<PluginPlan>) -> Self {
+    fn assemble(core: &View<'_>, source: Source, tunnels: Vec<TunnelRule>, plugins: Vec<PluginPlan>) -> Self {
         let text = |key| core.text(key).map(str::to_owned);
         Self {
             daemonize: core.flag(&keys::DAEMONIZE),
@@ -187,9 +139,57 @@ impl Plan {
                 memory: size(core.size(&keys::FRAGMENT_MEMORY)),
                 always: core.flag(&keys::FORCE_FRAGMENTS),
             },
+            flows: flows(core),
+            tunnels,
+            unknown_etype: core.flag(&keys::UNKNOWN_ETYPE),
             plugins,
         }
     }
+}
+
+fn flows(core: &View<'_>) -> FlowOptions {
+    let seconds = |key| core.seconds(key).map(Duration::from_secs);
+    let lifetime = seconds(&keys::FLOW_LIFETIME).unwrap_or_default();
+    FlowOptions {
+        lifetime,
+        tcp_lifetime: seconds(&keys::FLOW_TCP_LIFETIME).unwrap_or(lifetime),
+        memory: size(core.size(&keys::FLOW_MEMORY)),
+    }
+}
+
+/// The primitives of the user's own.
+fn customs(core: &View<'_>) -> Result<Vec<Arc<Custom>>, Vec<ConfigError>> {
+    let key = &keys::AGGREGATE_PRIMITIVES;
+    let Some(path) = core.path(key).filter(|path| !path.as_os_str().is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let text = fs::read_to_string(path).map_err(|error| vec![core.problem(key, error)])?;
+    let customs = Custom::parse_file(&text).map_err(|errors| {
+        let problem = |error| core.problem(key, format!("{}:{error}", path.display()));
+        errors.into_iter().map(problem).collect::<Vec<_>>()
+    })?;
+    Ok(customs.into_iter().map(Arc::new).collect())
+}
+
+/// The tunnels of all `tunnel_N`, each `NAME[,PORT]`, several separated by semicolons.
+fn tunnels(core: &View<'_>) -> Result<Vec<TunnelRule>, Vec<ConfigError>> {
+    let (mut rules, mut errors) = (Vec::new(), Vec::new());
+    for key in &keys::TUNNELS {
+        let texts = core.text(key).unwrap_or_default().split(';').map(str::trim);
+        for text in texts.filter(|text| !text.is_empty()) {
+            match text.parse() {
+                Ok(rule) if rules.contains(&rule) => {}
+                Ok(rule) => rules.push(rule),
+                Err(ParseTunnelError::Name(name)) => {
+                    let names = || TunnelKind::ALL.iter().map(|kind| kind.name());
+                    let expected = format!("one of {}", names().collect::<Vec<_>>().join(", "));
+                    errors.push(core.error_nearest(key, &name, expected, names()));
+                }
+                Err(error) => errors.push(core.problem(key, error)),
+            }
+        }
+    }
+    if errors.is_empty() { Ok(rules) } else { Err(errors) }
 }
 
 fn source(core: &View<'_>) -> Result<Source, ConfigError> {
@@ -246,6 +246,7 @@ fn plugin(
     config: &Config,
     entry: &PluginEntry,
     catalogue: &[&'static dyn Plugin],
+    customs: &[Arc<Custom>],
 ) -> Result<PluginPlan, ConfigError> {
     let plugin = catalogue.iter().find(|plugin| plugin.kind() == entry.kind);
     let kinds = || catalogue.iter().map(|plugin| plugin.kind());
@@ -264,15 +265,15 @@ fn plugin(
         stitching: view.flag(&keys::STITCHING) && plugin.kind() == "print",
     };
     let aggregate = view.text(&keys::AGGREGATE).unwrap_or_default();
-    let schema = Schema::parse(aggregate, options).map_err(|error| match error.unknown_word() {
-        Some((word, _)) if PEER_PRIMITIVES.contains(&word) => {
-            view.problem(&keys::AGGREGATE, format!("{word} is not implemented by rpmacct yet"))
-        }
-        Some((word, words)) => {
-            view.error_nearest(&keys::AGGREGATE, word, "a primitive (rpmacctd -a lists them)", words)
-        }
-        None => view.problem(&keys::AGGREGATE, error),
-    })?;
+    let schema =
+        Schema::parse_with(aggregate, options, customs).map_err(|error| match error.unknown_word() {
+            Some((word, words)) => {
+                let own = customs.iter().map(|custom| custom.name.as_str());
+                let words = own.chain(words.map(|word| -> &str { word }));
+                view.error_nearest(&keys::AGGREGATE, word, "a primitive (rpmacctd -a lists them)", words)
+            }
+            None => view.problem(&keys::AGGREGATE, error),
+        })?;
     let filter = view.text(&keys::AGGREGATE_FILTER).map(str::to_owned).filter(|text| !text.is_empty());
     if let Some(filter) = &filter {
         check_filter(filter).map_err(|error| view.problem(&keys::AGGREGATE_FILTER, error))?;
@@ -289,16 +290,4 @@ fn plugin(
 
 fn size(size: Option<u64>) -> usize {
     usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_we_have_is_not_listed_as_missing() {
-        for word in PEER_PRIMITIVES {
-            assert!(rpmacct_primitives::primitive(word).is_none(), "{word} is here");
-        }
-    }
 }

@@ -25,8 +25,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod custom;
 mod kind;
 mod observation;
+mod primitive;
 mod protocol;
 pub mod record;
 mod rows;
@@ -36,12 +38,14 @@ mod table;
 mod text;
 mod words;
 
-pub use kind::{Kind, ParseValueError, Value};
+pub use custom::{Custom, CustomError, CustomField, Len, MAX_POINTERS, Pointer, Semantics, VLEN};
+pub use kind::{Kind, LABELS, Labels, ParseValueError, Value};
 pub use observation::Observation;
+pub use primitive::{Group, Needs, Primitive, Role, Unfilled};
 pub use protocol::{protocol_name, protocol_number};
 pub use record::{Counters, Record, RecordLayout};
 pub use rows::{Dialect, Layout, Moments, Rows, Style, StyleError};
-pub use schema::{Column, End, Field, Needs, Schema, SchemaError, SchemaOptions};
-pub use table::{Group, Primitive, Role, TABLE, primitive, words};
+pub use schema::{Column, End, Field, Schema, SchemaError, SchemaOptions};
+pub use table::{TABLE, listed, primitive, words};
 pub use text::{TimeStyle, Zone};
 pub use words::{Word, Words, are_equal, number, word};

@@ -98,7 +98,7 @@ impl RecordLayout {
         let Some((head, key)) = words.split_first_chunk_mut::<KEY>() else { return };
         set_time(head, observation.time);
         head[BYTES] = word(observation.packet.ip_len().into());
-        head[COUNTS] = word(counts(1, 0, flags));
+        head[COUNTS] = word(counts(1, observation.new_flow.into(), flags));
         if let Some(last) = key.last_mut() {
             *last = [0; 8];
         }

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use rpmacct_packet::Timestamp;
 
+use crate::kind::Kind;
+use crate::primitive::Group;
 use crate::record::Counters;
-use crate::schema::{Column, Field, Schema};
-use crate::table::{Group, Primitive};
+use crate::schema::{Column, Face, Field, Schema};
 use crate::text::{TimeStyle, ValueStyle, Zone, write_number, write_value};
 
 /// The shape of the output.
@@ -122,7 +123,7 @@ impl Style {
     }
 }
 
-const PACKETS_WIDTH: usize = 20;
+const COUNTER_WIDTH: usize = 20;
 const COUNTER_GAP: usize = 2;
 
 /// Writes the rows of one schema in one style.
@@ -137,6 +138,8 @@ pub struct Rows {
     moments: Vec<Moment>,
     /// What a row shows in them.
     moments_text: Vec<u8>,
+    /// Whether flows are a column.
+    has_flows: bool,
 }
 
 /// A time that rows show besides their key.
@@ -197,12 +200,27 @@ impl Rows {
         let mut columns = if style.all_columns { schema.all_columns() } else { schema.columns().to_vec() };
         if style.dialect == Dialect::Client {
             // A stable sort: only the interfaces move.
-            columns.sort_by_key(|column| column.primitive().group != Group::Interface);
+            columns.sort_by_key(|column| match column.primitive().map(|row| row.group) {
+                Some(Group::Tag) => 0,
+                Some(Group::Interface) => 1,
+                _ => 2,
+            });
         }
         let separator = style.separator.to_string();
-        // What values are made of: numbers, names of protocols, addresses, times.
-        let may_need_quotes = style.separator.is_ascii_alphanumeric() || "+-.:_ \"".contains(style.separator);
-        Self { columns, style, separator, may_need_quotes, moments: Vec::new(), moments_text: Vec::new() }
+        // What values are made of: numbers, names of protocols, addresses, times. Texts hold anything.
+        let holds_text = columns.iter().any(|column| matches!(column.face().kind, Kind::Text(_)));
+        let may_need_quotes =
+            holds_text || style.separator.is_ascii_alphanumeric() || "+-.:_ \"".contains(style.separator);
+        let has_flows = schema.has_flows() || style.all_columns;
+        Self {
+            columns,
+            style,
+            separator,
+            may_need_quotes,
+            has_flows,
+            moments: Vec::new(),
+            moments_text: Vec::new(),
+        }
     }
 
     /// Adds two columns before the counters: the times of the first and the last packet. They come before those of
@@ -256,7 +274,13 @@ impl Rows {
 
     /// Appends the value of a part of the key, as the rows show it; nothing for an address that is absent.
     pub fn value_of(&self, field: &Field, key: &[u8], out: &mut Vec<u8>) {
-        self.value(&Column::Key(*field), key, &Counters::default(), "", out);
+        self.column_value(&Column::Key(*field), key, out);
+    }
+
+    /// Appends the value of a column as the rows show it, nothing for an address that is absent. (TCP flags are
+    /// no part of the key: they are 0.)
+    pub fn column_value(&self, column: &Column, key: &[u8], out: &mut Vec<u8>) {
+        self.value(column, key, &Counters::default(), "", out);
     }
 
     /// Appends the heading line. JSON has none.
@@ -264,29 +288,33 @@ impl Rows {
         match self.style.layout {
             Layout::Json => return,
             Layout::Formatted | Layout::EventFormatted => {
-                for row in self.primitives() {
-                    padded(out, row.column_width, |out| out.extend_from_slice(row.heading.as_bytes()));
+                for face in self.faces() {
+                    padded(out, face.column_width, |out| out.extend_from_slice(face.heading.as_bytes()));
                 }
                 for column in &self.moments {
                     padded(out, MOMENT_WIDTH, |out| out.extend_from_slice(column.heading.as_bytes()));
                 }
                 if self.style.layout.has_counters() {
-                    padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"PACKETS"));
+                    padded(out, COUNTER_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"PACKETS"));
+                    if self.has_flows {
+                        padded(out, COUNTER_WIDTH + COUNTER_GAP, |out| out.extend_from_slice(b"FLOWS"));
+                    }
                     out.extend_from_slice(b"BYTES");
                 }
             }
             Layout::Csv | Layout::EventCsv => {
                 let mut between = Between::new(&self.separator);
-                for row in self.primitives() {
+                for face in self.faces() {
                     between.next(out);
-                    out.extend_from_slice(row.heading.as_bytes());
+                    out.extend_from_slice(face.heading.as_bytes());
                 }
                 for column in &self.moments {
                     between.next(out);
                     out.extend_from_slice(column.heading.as_bytes());
                 }
                 if self.style.layout.has_counters() {
-                    for heading in ["PACKETS", "BYTES"] {
+                    let flows = if self.has_flows { Some("FLOWS") } else { None };
+                    for heading in ["PACKETS"].into_iter().chain(flows).chain(["BYTES"]) {
                         between.next(out);
                         out.extend_from_slice(heading.as_bytes());
                     }
@@ -310,36 +338,31 @@ impl Rows {
     /// are `*`; in JSON they are null, and there is `"other": true`.
     pub fn other(&self, counters: &Counters, out: &mut Vec<u8>) {
         let text = |number: usize, column: &Column| match column {
-            Column::Key(_) | Column::Absent(_) if number == 0 => "other".to_owned(),
-            Column::Key(_) | Column::Absent(_) => "*".to_owned(),
             Column::TcpFlags(_) => counters.tcp_flags.to_string(),
+            _ if number == 0 => "other".to_owned(),
+            _ => "*".to_owned(),
         };
         let cells = self.columns.iter().enumerate().map(|(number, column)| (column, text(number, column)));
         match self.style.layout {
             Layout::Json => {
                 out.push(b'{');
-                for row in self.primitives() {
-                    let _ = write!(out, "\"{}\": null, ", self.json_name(row));
+                for column in &self.columns {
+                    let _ = write!(out, "\"{}\": null, ", self.json_name(column));
                 }
-                let Counters { packets, bytes, .. } = counters;
-                let _ = write!(out, "\"other\": true, \"packets\": {packets}, \"bytes\": {bytes}}}");
+                out.extend_from_slice(b"\"other\": true, ");
+                self.json_counters(counters, out);
             }
             Layout::Formatted | Layout::EventFormatted => {
                 for (column, text) in cells {
-                    padded(out, column.primitive().column_width, |out| {
+                    padded(out, column.face().column_width, |out| {
                         out.extend_from_slice(text.as_bytes());
                     });
                 }
-                if self.style.layout.has_counters() {
-                    padded(out, PACKETS_WIDTH + COUNTER_GAP, |out| write_number(counters.packets, out));
-                    write_number(counters.bytes, out);
-                }
+                self.formatted_counters(counters, out);
             }
             Layout::Csv | Layout::EventCsv => {
                 let mut cells: Vec<String> = cells.map(|(_, text)| text).collect();
-                if self.style.layout.has_counters() {
-                    cells.extend([counters.packets.to_string(), counters.bytes.to_string()]);
-                }
+                cells.extend(self.csv_counters(counters).map(|n| n.to_string()));
                 out.extend_from_slice(cells.join(&self.separator).as_bytes());
             }
         }
@@ -347,28 +370,59 @@ impl Rows {
     }
 
     /// The client has `in_cvlan` where print has `cvlan_in`.
-    fn json_name(&self, row: &'static Primitive) -> &'static str {
-        let is_word = self.style.dialect == Dialect::Client && row.json.starts_with("cvlan_");
-        if is_word { row.word } else { row.json }
+    fn json_name<'a>(&self, column: &'a Column) -> &'a str {
+        match column.primitive() {
+            Some(row) if self.style.dialect == Dialect::Client && row.json.starts_with("cvlan_") => row.word,
+            _ => column.face().json,
+        }
     }
 
-    fn primitives(&self) -> impl Iterator<Item = &'static Primitive> {
-        self.columns.iter().map(Column::primitive)
+    fn faces(&self) -> impl Iterator<Item = Face<'_>> {
+        self.columns.iter().map(Column::face)
     }
 
     fn formatted_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
         let absent_ip = if self.style.dialect == Dialect::Print { "::" } else { "0" };
         for column in &self.columns {
-            let row = column.primitive();
-            padded(out, row.value_width, |out| self.value(column, key, counters, absent_ip, out));
-            out.extend(std::iter::repeat_n(b' ', row.column_width - row.value_width));
+            let face = column.face();
+            padded(out, face.value_width, |out| self.value(column, key, counters, absent_ip, out));
+            out.extend(std::iter::repeat_n(b' ', face.column_width - face.value_width));
         }
         out.extend_from_slice(&self.moments_text);
-        if self.style.layout.has_counters() {
-            padded(out, PACKETS_WIDTH, |out| write_number(counters.packets, out));
-            out.extend_from_slice(b"  ");
-            write_number(counters.bytes, out);
+        self.formatted_counters(counters, out);
+    }
+
+    fn formatted_counters(&self, counters: &Counters, out: &mut Vec<u8>) {
+        if !self.style.layout.has_counters() {
+            return;
         }
+        padded(out, COUNTER_WIDTH, |out| write_number(counters.packets, out));
+        out.extend_from_slice(b"  ");
+        if self.has_flows {
+            padded(out, COUNTER_WIDTH, |out| write_number(counters.flows, out));
+            out.extend_from_slice(b"  ");
+        }
+        write_number(counters.bytes, out);
+    }
+
+    /// The counters that CSV shows, in order.
+    fn csv_counters(&self, counters: &Counters) -> impl Iterator<Item = u64> + use<> {
+        let Counters { packets, bytes, flows, .. } = *counters;
+        let flows = if self.has_flows { Some(flows) } else { None };
+        let shown = if self.style.layout.has_counters() { 3 } else { 0 };
+        [packets].into_iter().chain(flows).chain([bytes]).take(shown)
+    }
+
+    fn json_counters(&self, counters: &Counters, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#""packets": "#);
+        write_number(counters.packets, out);
+        if self.has_flows {
+            out.extend_from_slice(br#", "flows": "#);
+            write_number(counters.flows, out);
+        }
+        out.extend_from_slice(br#", "bytes": "#);
+        write_number(counters.bytes, out);
+        out.push(b'}');
     }
 
     fn csv_row(&self, key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
@@ -385,11 +439,9 @@ impl Rows {
             between.next(out);
             out.extend_from_slice(&self.moments_text);
         }
-        if self.style.layout.has_counters() {
-            for n in [counters.packets, counters.bytes] {
-                between.next(out);
-                write_number(n, out);
-            }
+        for n in self.csv_counters(counters) {
+            between.next(out);
+            write_number(n, out);
         }
     }
 
@@ -399,31 +451,31 @@ impl Rows {
             out.extend_from_slice(br#""event_type": "purge", "#);
         }
         for column in &self.columns {
-            let row = column.primitive();
             out.push(b'"');
-            out.extend_from_slice(self.json_name(row).as_bytes());
+            out.extend_from_slice(self.json_name(column).as_bytes());
             out.extend_from_slice(b"\": ");
+            let kind = column.face().kind;
             let number = match column {
-                Column::Key(_) | Column::Absent(_) => row.kind.is_json_number(),
                 // The client's answer has it as a string, in all versions of the peer.
                 Column::TcpFlags(_) => self.style.dialect == Dialect::Print && !self.style.json_as_1_7,
+                _ => kind.is_json_number(),
             };
-            // Text values are addresses, names and times: nothing in them needs escaping.
             if !number {
                 out.push(b'"');
             }
+            let start = out.len();
             self.value(column, key, counters, "", out);
+            // Addresses, names and times need no escaping.
+            if matches!(kind, Kind::Text(_)) {
+                escape(out, start);
+            }
             if !number {
                 out.push(b'"');
             }
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(&self.moments_text);
-        out.extend_from_slice(br#""packets": "#);
-        write_number(counters.packets, out);
-        out.extend_from_slice(br#", "bytes": "#);
-        write_number(counters.bytes, out);
-        out.push(b'}');
+        self.json_counters(counters, out);
     }
 
     #[inline]
@@ -435,9 +487,14 @@ impl Rows {
         absent_ip: &'static str,
         out: &mut Vec<u8>,
     ) {
+        let mut absent_ip = absent_ip;
         let value = match column {
             Column::Key(field) => field.value(key),
             Column::Absent(row) => row.kind.zero(),
+            Column::Custom(field) => {
+                absent_ip = field.custom.absent_ip();
+                field.value(key)
+            }
             Column::TcpFlags(_) => return write_number(counters.tcp_flags.into(), out),
         };
         let Style { numeric_protocols, time, ref zone, .. } = self.style;
@@ -471,6 +528,18 @@ fn quote_if_needed(out: &mut Vec<u8>, start: usize, separator: &str) {
     out.push(b'"');
     out.extend_from_slice(quoted.as_bytes());
     out.push(b'"');
+}
+
+/// Escapes quotes and backslashes in the JSON text that begins at `start`. Control characters are not in it.
+fn escape(out: &mut Vec<u8>, start: usize) {
+    if out[start..].iter().any(|b| matches!(b, b'"' | b'\\')) {
+        let escaped: Vec<u8> = out[start..]
+            .iter()
+            .flat_map(|&b| if matches!(b, b'"' | b'\\') { vec![b'\\', b] } else { vec![b] })
+            .collect();
+        out.truncate(start);
+        out.extend_from_slice(&escaped);
+    }
 }
 
 /// Writes a separator before every value but the first.

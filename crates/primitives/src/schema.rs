@@ -1,12 +1,16 @@
 //! An `aggregate` list, compiled.
 
+use std::sync::Arc;
+
 use rpmacct_packet::Timestamp;
 
+use crate::custom::{Custom, CustomField};
 use crate::kind::{Kind, Value};
 use crate::observation::Observation;
+use crate::primitive::{Needs, Primitive, Read, Role, Unfilled};
 use crate::record::RecordLayout;
 use crate::steps::Step;
-use crate::table::{Primitive, Read, Role, TABLE, primitive, words};
+use crate::table::{TABLE, primitive, words};
 
 /// Which octets of a key belong to which primitive, and how they are filled from a packet.
 #[derive(Debug, Clone)]
@@ -19,7 +23,11 @@ pub struct Schema {
     key_len: usize,
     counts_twice: bool,
     has_tcp_flags: bool,
+    has_flows: bool,
+    needs: Needs,
     options: SchemaOptions,
+    /// The users' own primitives: behind all others, in the order of their file.
+    customs: Vec<CustomField>,
 }
 
 /// One primitive's part of the key.
@@ -34,14 +42,28 @@ pub struct Field {
 }
 
 /// A column of the output, in order.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Column {
     /// A part of the key.
     Key(Field),
     /// The OR-ed TCP flags.
     TcpFlags(&'static Primitive),
-    /// A primitive that is not aggregated; shown as zero where all columns are wanted.
+    /// A primitive that is not in the key: nothing fills it, or it is not aggregated and all columns are wanted.
     Absent(&'static Primitive),
+    /// A primitive that the user defined.
+    Custom(CustomField),
+}
+
+/// How a column looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Face<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) json: &'a str,
+    /// As [`Primitive::value_width`].
+    pub(crate) value_width: usize,
+    /// As [`Primitive::column_width`].
+    pub(crate) column_width: usize,
+    pub(crate) kind: Kind,
 }
 
 /// What changes keys besides the words of `aggregate`.
@@ -51,13 +73,6 @@ pub struct SchemaOptions {
     pub whole_seconds: bool,
     /// `pmacctd_stitching`: each packet's time counts, for those of the first and the last of a row.
     pub stitching: bool,
-}
-
-/// What a schema needs of the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Needs {
-    /// Ports: later fragments must be given those of their first one.
-    pub ports: bool,
 }
 
 /// Which end of a packet a record is for. Only `sum_*` makes a record for each end.
@@ -87,17 +102,44 @@ impl Schema {
     /// Compiles a comma-separated list of primitives. Case and blanks do not matter, and neither does the
     /// order; repeating a word is harmless. An empty list is `src_host`, the peer's default.
     pub fn parse(aggregate: &str, options: SchemaOptions) -> Result<Self, SchemaError> {
+        Self::parse_with(aggregate, options, &[])
+    }
+
+    /// As [`Self::parse`], where the list may also name primitives of the user's own.
+    pub fn parse_with(
+        aggregate: &str,
+        options: SchemaOptions,
+        customs: &[Arc<Custom>],
+    ) -> Result<Self, SchemaError> {
         let text: String =
             aggregate.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
         let mut chosen = Vec::new();
+        let mut own = vec![false; customs.len()];
         for word in text.split(',').filter(|word| !word.is_empty()) {
-            chosen.push(primitive(word).ok_or_else(|| SchemaError::Unknown { word: word.to_owned() })?);
+            if let Some(row) = primitive(word) {
+                chosen.push(row.word);
+            } else if let Some(i) = customs.iter().position(|custom| custom.name.eq_ignore_ascii_case(word)) {
+                own[i] = true;
+            } else {
+                return Err(SchemaError::Unknown { word: word.to_owned() });
+            }
         }
-        if chosen.is_empty() {
-            chosen.extend(primitive("src_host"));
+        if chosen.is_empty() && !own.contains(&true) {
+            chosen.push("src_host");
         }
-        let rows = TABLE.iter().filter(|row| chosen.iter().any(|c| std::ptr::eq(*c, *row)));
-        Self::of_rows(rows, options)
+        // A word may have two rows.
+        let mut schema = Self::of_rows(TABLE.iter().filter(|row| chosen.contains(&row.word)), options)?;
+        for (custom, _) in customs.iter().zip(own).filter(|(_, is_chosen)| *is_chosen) {
+            schema.append(custom);
+        }
+        Ok(schema)
+    }
+
+    fn append(&mut self, custom: &Arc<Custom>) {
+        let field = CustomField { custom: Arc::clone(custom), offset: self.key_len };
+        self.key_len += custom.kind().width();
+        self.columns.push(Column::Custom(field.clone()));
+        self.customs.push(field);
     }
 
     fn of_rows(
@@ -112,12 +154,17 @@ impl Schema {
             key_len: 0,
             counts_twice: false,
             has_tcp_flags: false,
+            has_flows: false,
+            needs: Needs::default(),
             options,
+            customs: Vec::new(),
         };
         for row in rows {
-            if let Some(twin) = schema.fields.iter().find(|f| f.primitive.heading == row.heading) {
-                return Err(SchemaError::SameColumn(twin.primitive.word, row.word));
+            let twin = schema.columns.iter().filter_map(Column::primitive).find(|c| c.heading == row.heading);
+            if let Some(twin) = twin {
+                return Err(SchemaError::SameColumn(twin.word, row.word));
             }
+            schema.needs = schema.needs.or(row.needs);
             let (source, destination) = match row.role {
                 Role::Key(read) => (read, read),
                 Role::Sum(source, destination) => {
@@ -127,6 +174,14 @@ impl Schema {
                 Role::TcpFlags => {
                     schema.has_tcp_flags = true;
                     schema.columns.push(Column::TcpFlags(row));
+                    continue;
+                }
+                Role::Flows => {
+                    schema.has_flows = true;
+                    continue;
+                }
+                Role::Unfilled(_) => {
+                    schema.columns.push(Column::Absent(row));
                     continue;
                 }
                 Role::Nothing => continue,
@@ -159,14 +214,15 @@ impl Schema {
 
     /// A column for every primitive there is, those that are not aggregated included.
     pub fn all_columns(&self) -> Vec<Column> {
-        let is_of = |heading| move |column: &&Column| column.primitive().heading == heading;
+        let is_of = |heading| move |column: &&Column| column.face().heading == heading;
         let mut columns = Vec::<Column>::new();
-        for row in TABLE.iter().filter(|row| !matches!(row.role, Role::Nothing)) {
+        for row in TABLE.iter().filter(|row| !matches!(row.role, Role::Nothing | Role::Flows)) {
             if !columns.iter().any(|column| is_of(row.heading)(&column)) {
                 let own = self.columns.iter().find(is_of(row.heading));
-                columns.push(own.copied().unwrap_or(Column::Absent(row)));
+                columns.push(own.cloned().unwrap_or(Column::Absent(row)));
             }
         }
+        columns.extend(self.customs.iter().cloned().map(Column::Custom));
         columns
     }
 
@@ -190,6 +246,27 @@ impl Schema {
         self.has_tcp_flags
     }
 
+    /// Whether flows are counted.
+    pub fn has_flows(&self) -> bool {
+        self.has_flows
+    }
+
+    /// The primitives of the user's own, in the order of their octets, which are behind all other fields.
+    pub fn customs(&self) -> &[CustomField] {
+        &self.customs
+    }
+
+    /// The primitives whose columns nothing fills, each once, and why.
+    pub fn unfilled(&self) -> impl Iterator<Item = (&'static str, Unfilled)> {
+        let mut last = "";
+        self.columns.iter().filter_map(Column::primitive).filter_map(move |row| match row.role {
+            Role::Unfilled(why) if std::mem::replace(&mut last, row.word) != row.word => {
+                Some((row.word, why))
+            }
+            _ => None,
+        })
+    }
+
     /// The options that it was compiled with.
     pub fn options(&self) -> SchemaOptions {
         self.options
@@ -207,12 +284,16 @@ impl Schema {
 
     /// What the core must find out for this schema.
     pub fn needs(&self) -> Needs {
-        Needs { ports: self.fields.iter().any(|field| field.primitive.reads_ports) }
+        self.needs
     }
 
     /// The list of primitives that compiles to this schema again.
     pub fn aggregate(&self) -> String {
-        let words: Vec<_> = self.columns.iter().map(|column| column.primitive().word).collect();
+        let mut words: Vec<&str> = self.columns.iter().map(Column::word).collect();
+        words.dedup();
+        if self.has_flows {
+            words.push("flows");
+        }
         if words.is_empty() { "none".to_owned() } else { words.join(",") }
     }
 
@@ -232,6 +313,9 @@ impl Schema {
         for step in steps {
             step.write(observation, key);
         }
+        for field in &self.customs {
+            field.custom.read(observation, &mut key[field.range()]);
+        }
     }
 }
 
@@ -247,18 +331,71 @@ impl Field {
     }
 
     /// The value of this field in `key`.
-    pub fn value(&self, key: &[u8]) -> Value {
+    pub fn value<'a>(&self, key: &'a [u8]) -> Value<'a> {
         self.primitive.kind.value(&key[self.range()])
     }
 }
 
+impl CustomField {
+    /// The octets of this field in a key.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.custom.kind().width()
+    }
+
+    /// The value of this field in `key`.
+    pub fn value<'a>(&self, key: &'a [u8]) -> Value<'a> {
+        self.custom.kind().value(&key[self.range()])
+    }
+}
+
 impl Column {
-    /// The primitive that the column shows.
-    pub fn primitive(&self) -> &'static Primitive {
+    /// The primitive that the column shows; `None` if it is one of the user's own.
+    pub fn primitive(&self) -> Option<&'static Primitive> {
         match self {
-            Self::Key(field) => field.primitive,
-            Self::TcpFlags(row) | Self::Absent(row) => row,
+            Self::Key(field) => Some(field.primitive),
+            Self::TcpFlags(row) | Self::Absent(row) => Some(row),
+            Self::Custom(_) => None,
         }
+    }
+
+    /// Its word in `aggregate`.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Key(field) => field.primitive.word,
+            Self::TcpFlags(row) | Self::Absent(row) => row.word,
+            Self::Custom(field) => &field.custom.name,
+        }
+    }
+
+    /// Its name in print's JSON.
+    pub fn json(&self) -> &str {
+        self.face().json
+    }
+
+    /// What its values are.
+    pub fn kind(&self) -> Kind {
+        self.face().kind
+    }
+
+    pub(crate) fn face(&self) -> Face<'_> {
+        match self {
+            Self::Key(field) => Face::of(field.primitive),
+            Self::TcpFlags(row) | Self::Absent(row) => Face::of(row),
+            Self::Custom(CustomField { custom, .. }) => Face {
+                heading: &custom.name,
+                json: &custom.name,
+                value_width: custom.width(),
+                column_width: custom.width() + 2,
+                kind: custom.kind(),
+            },
+        }
+    }
+}
+
+impl Face<'static> {
+    fn of(row: &'static Primitive) -> Self {
+        let Primitive { heading, json, value_width, column_width, kind, .. } = *row;
+        Self { heading, json, value_width, column_width, kind }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::kind::{Kind, write_ip};
 use crate::observation::Observation;
+use crate::primitive::Read;
 use crate::schema::{End, Field};
-use crate::table::Read;
 
 /// Writes a range of the key's octets.
 #[derive(Debug, Clone, Copy)]

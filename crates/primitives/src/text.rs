@@ -106,13 +106,39 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     i64::try_from(instant.as_nanosecond()).ok().map(Timestamp::from_nanos)
 }
 
-impl Value {
+impl Value<'_> {
     /// Appends the value as text that depends on no setting: protocols by name, times as seconds since the
     /// epoch, nothing for an address that is absent.
     pub fn write_text(self, out: &mut Vec<u8>) {
         let zone = &Zone::utc();
         let style = ValueStyle { absent_ip: "", numeric_protocols: false, time: TimeStyle::Epoch, zone };
         write_value(self, style, out);
+    }
+}
+
+/// Reads a route distinguisher as `TYPE:NUMBER:NUMBER` (RFC 4364, 4.2): type 0 has a number of two octets and one
+/// of four, types 1 and 2 the other way round.
+pub(crate) fn parse_distinguisher(text: &str) -> Option<u64> {
+    let parts: Vec<u64> = text.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [kind, first, second] = parts[..] else { return None };
+    let bits = distinguisher_bits(kind)?;
+    let fits = first < 1 << (48 - bits) && second < 1 << bits;
+    fits.then_some(kind << 48 | first << bits | second)
+}
+
+fn write_distinguisher(n: u64, out: &mut Vec<u8>) {
+    let kind = n >> 48;
+    let bits = distinguisher_bits(kind).unwrap_or(32);
+    let rest = n & ((1 << 48) - 1);
+    let _ = write!(out, "{kind}:{}:{}", rest >> bits, rest & ((1 << bits) - 1));
+}
+
+/// Bits of the second number.
+fn distinguisher_bits(kind: u64) -> Option<u32> {
+    match kind {
+        0 => Some(32),
+        1 | 2 => Some(16),
+        _ => None,
     }
 }
 
@@ -127,7 +153,7 @@ pub(crate) struct ValueStyle<'a> {
 
 /// Appends a value as text.
 #[inline]
-pub(crate) fn write_value(value: Value, style: ValueStyle<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_value(value: Value<'_>, style: ValueStyle<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Ip(Some(IpAddr::V4(ip))) => write_ipv4(ip.octets(), out),
         Value::Ip(Some(IpAddr::V6(ip))) => write_ipv6(ip, out),
@@ -142,6 +168,42 @@ pub(crate) fn write_value(value: Value, style: ValueStyle<'_>, out: &mut Vec<u8>
             None => write_number(n.into(), out),
         },
         Value::Time(time) => style.time.write(time, style.zone, out),
+        Value::Hex(n) => {
+            let _ = write!(out, "{n:x}");
+        }
+        Value::Raw(octets) => {
+            for (i, octet) in octets.iter().enumerate() {
+                let _ = write!(out, "{}{octet:02X}", if i > 0 { "-" } else { "" });
+            }
+        }
+        Value::Text(text) => write_text(text, out),
+        Value::Word(word) => out.extend_from_slice(word.as_bytes()),
+        Value::Labels(labels) => {
+            for (i, label) in labels.iter().enumerate() {
+                if i > 0 {
+                    out.push(b'_');
+                }
+                write_number(label.into(), out);
+            }
+        }
+        Value::RouteDistinguisher(n) => write_distinguisher(n, out),
+        Value::Degrees(millionths) => {
+            let sign = if millionths < 0 { "-" } else { "" };
+            let n = millionths.unsigned_abs();
+            let _ = write!(out, "{sign}{}.{:06}", n / 1_000_000, n % 1_000_000);
+        }
+    }
+}
+
+/// Appends a text that came from a packet: what is no UTF-8, and control characters, which could break lines and
+/// terminals, become `.`.
+fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let c = if c.is_control() { '.' } else { c };
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        out.extend(chunk.invalid().iter().map(|_| b'.'));
     }
 }
 
@@ -231,5 +293,23 @@ mod tests {
         assert_eq!(text(|out| write_mac(MacAddr([2, 0, 0, 0, 0, 0xfe]), out)), "02:00:00:00:00:fe");
         assert_eq!(text(|out| write_number(u64::MAX, out)), "18446744073709551615");
         assert_eq!(text(|out| write_number(0, out)), "0");
+    }
+
+    #[test]
+    fn texts_of_packets_break_no_line() {
+        let write = |bytes: &[u8]| text(|out| write_text(bytes, out));
+        assert_eq!(write("GET /ä".as_bytes()), "GET /ä");
+        assert_eq!(write(b"a\r\n\x1b[2J\xff\xc3"), "a...[2J..");
+    }
+
+    #[test]
+    fn distinguishers_of_all_types() {
+        let write = |n| text(|out| write_distinguisher(n, out));
+        assert_eq!(write(0), "0:0:0");
+        for rd in ["0:65535:4294967295", "1:4294967295:65535", "2:65536:1"] {
+            assert_eq!(write(parse_distinguisher(rd).unwrap()), rd);
+        }
+        assert_eq!(parse_distinguisher("0:65536:1"), None);
+        assert_eq!(parse_distinguisher("3:1:1"), None);
     }
 }

@@ -1,7 +1,9 @@
 //! What a plugin answers.
 
+use std::sync::Arc;
+
 use rpmacct_ledger::Balance;
-use rpmacct_primitives::{Schema, SchemaOptions};
+use rpmacct_primitives::{Custom, CustomField, Len, Schema, SchemaOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueryError;
@@ -81,8 +83,42 @@ pub struct Shape {
     pub aggregate: String,
     /// [`SchemaOptions::whole_seconds`].
     pub whole_seconds: bool,
+    /// The primitives of the user's own that the list names.
+    pub customs: Vec<OwnPrimitive>,
     /// Octets of a key, by which two builds notice that they are different.
     pub key_len: usize,
+}
+
+/// A primitive that the daemon's user defined, as far as a client must know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnPrimitive {
+    /// Its name: word, heading and name in JSON.
+    pub name: String,
+    /// How its octets are shown, as in the file that defines it.
+    pub semantics: String,
+    /// How many octets it has; `None` if it varies.
+    pub len: Option<u8>,
+    /// Where it begins in a key.
+    pub offset: usize,
+}
+
+impl OwnPrimitive {
+    fn of(field: &CustomField) -> Self {
+        let Custom { name, semantics, len, .. } = &*field.custom;
+        let len = match len {
+            Len::Fixed(n) => Some(*n),
+            Len::Variable => None,
+        };
+        Self { name: name.clone(), semantics: semantics.word().to_owned(), len, offset: field.offset }
+    }
+
+    fn custom(&self) -> Result<Arc<Custom>, QueryError> {
+        let semantics = self.semantics.parse();
+        let semantics =
+            semantics.map_err(|why: String| QueryError::malformed("the shape of the table", &why))?;
+        let len = self.len.map_or(Len::Variable, Len::Fixed);
+        Ok(Arc::new(Custom { name: self.name.clone(), semantics, len, pointers: Vec::new() }))
+    }
 }
 
 impl Shape {
@@ -91,6 +127,7 @@ impl Shape {
         Self {
             aggregate: schema.aggregate(),
             whole_seconds: schema.options().whole_seconds,
+            customs: schema.customs().iter().map(OwnPrimitive::of).collect(),
             key_len: schema.key_len(),
         }
     }
@@ -98,7 +135,8 @@ impl Shape {
     /// The schema.
     pub fn schema(&self) -> Result<Schema, QueryError> {
         let options = SchemaOptions { whole_seconds: self.whole_seconds, ..SchemaOptions::default() };
-        let schema = Schema::parse(&self.aggregate, options);
+        let customs = self.customs.iter().map(OwnPrimitive::custom).collect::<Result<Vec<_>, _>>()?;
+        let schema = Schema::parse_with(&self.aggregate, options, &customs);
         let schema = schema.map_err(|error| QueryError::malformed("the shape of the table", &error))?;
         if schema.key_len() == self.key_len {
             Ok(schema)
@@ -144,6 +182,8 @@ pub struct Status {
     pub memory: u64,
     /// The buckets that the configuration asks for, for `-t`.
     pub buckets: u64,
+    /// The primitives of the user's own, for `-U`.
+    pub customs: Vec<OwnPrimitive>,
     /// Seconds since the table was last erased; `None` if it never was.
     pub erased_before: Option<u64>,
 }
@@ -181,10 +221,24 @@ mod tests {
     }
 
     #[test]
+    fn a_client_needs_no_file_for_the_users_own_primitives() {
+        let file = "name=Ttl packet_ptr=l3:+8 len=1 semantics=u_int\nname=s packet_ptr=payload: len=vlen semantics=str";
+        let customs: Vec<_> = Custom::parse_file(file).unwrap().into_iter().map(Arc::new).collect();
+        let schema = Schema::parse_with("s, proto, ttl", SchemaOptions::default(), &customs).unwrap();
+        let shape = Shape::of(&schema);
+        assert_eq!(shape.customs[0].name, "Ttl");
+        assert_eq!((shape.customs[0].offset, shape.customs[1].offset, shape.customs[1].len), (1, 2, None));
+        assert_eq!(shape.schema().unwrap().aggregate(), "proto,Ttl,s");
+        let martian = OwnPrimitive { semantics: "martian".to_owned(), ..shape.customs[0].clone() };
+        assert!(Shape { customs: vec![martian], ..shape }.schema().is_err());
+    }
+
+    #[test]
     fn a_shape_of_another_build_is_an_error() {
         let shape = |aggregate: &str, key_len| Shape {
             aggregate: aggregate.to_owned(),
             whole_seconds: false,
+            customs: Vec::new(),
             key_len,
         };
         let error = |shape: Shape| shape.schema().unwrap_err().to_string();

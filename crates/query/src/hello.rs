@@ -10,7 +10,7 @@ use crate::error::QueryError;
 use crate::frame::{Frame, FrameKind};
 
 /// The version of the protocol. It changes with every change of requests, answers or rows.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 const MAGIC: &[u8; 8] = b"rpmacct\n";
 const MAX_HELLO: usize = 64;

@@ -50,7 +50,7 @@ mod hello;
 mod request;
 mod rows;
 
-pub use answer::{Answer, Basis, Context, Increments, Other, Shape, Status, Sum};
+pub use answer::{Answer, Basis, Context, Increments, Other, OwnPrimitive, Shape, Status, Sum};
 pub use conversation::{AnswerWriter, Reply, RowStream, ask, greet, listen, refuse};
 pub use error::QueryError;
 pub use frame::{Frame, FrameKind, MAX_FRAME};

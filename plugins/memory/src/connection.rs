@@ -162,6 +162,7 @@ impl Desk {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             aggregate: self.schema.aggregate(),
+            customs: Shape::of(&self.schema).customs,
             entries: status.entries as u64,
             packets: status.packets,
             memory: status.memory as u64,

@@ -328,7 +328,12 @@ fn the_table_tells_what_it_is() {
     let daemon = Daemon::start("dst_host, src_host, tcpflags");
     let stream = UnixStream::connect(daemon.socket()).unwrap();
     let reply = ask(stream, &Request::Rows(RowsRequest::default())).unwrap();
-    let shape = Shape { aggregate: "src_host,dst_host,tcpflags".into(), whole_seconds: false, key_len: 34 };
+    let shape = Shape {
+        aggregate: "src_host,dst_host,tcpflags".into(),
+        whole_seconds: false,
+        customs: Vec::new(),
+        key_len: 34,
+    };
     assert_eq!(reply.answer, rpmacct_query::Answer::Table(shape, Context::default()));
     assert!(reply.complete);
 }

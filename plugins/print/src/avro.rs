@@ -29,6 +29,8 @@ pub(crate) struct Avro {
     /// What a file begins with.
     header: Vec<u8>,
     columns: Vec<Column>,
+    /// Whether flows are a field.
+    flows: bool,
     /// Writes values as text.
     values: Rows,
     /// Bytes of a block.
@@ -51,6 +53,7 @@ impl Avro {
             schema: avro,
             columns: schema.columns().to_vec(),
             record: Value::Record(record.collect()),
+            flows: schema.has_flows(),
             values,
             block_size,
         })
@@ -107,19 +110,24 @@ impl Avro {
         for column in &self.columns {
             let Some(value) = values.next() else { return };
             match column {
-                Column::Key(field) => match field.value(key) {
-                    KeyValue::Number(number) => *value = long(number),
-                    _ => set_text(value, |out| self.values.value_of(field, key, out)),
-                },
+                Column::Key(field) if column.kind().is_json_number() => {
+                    if let KeyValue::Number(number) = field.value(key) {
+                        *value = long(number);
+                    }
+                }
                 Column::TcpFlags(_) => *value = Value::Long(counters.tcp_flags.into()),
-                Column::Absent(_) => {}
+                Column::Absent(_) if column.kind().is_json_number() => {}
+                _ => set_text(value, |out| self.values.column_value(column, key, out)),
             }
         }
         // In this order: a zip takes one too many from what comes first.
         for ((_, write), value) in self.values.moments().zip(values.by_ref()) {
             set_text(value, |out| write(moments, out));
         }
-        for (value, count) in values.zip([counters.packets, counters.bytes]) {
+        let flows = self.flows.then_some(counters.flows);
+        for (value, count) in
+            values.zip([Some(counters.packets), flows, Some(counters.bytes)].into_iter().flatten())
+        {
             *value = long(count);
         }
     }
@@ -133,14 +141,13 @@ pub(crate) fn schema_json(schema: &Schema, rows: &Rows) -> String {
 }
 
 /// Names and types of the fields.
-fn fields(schema: &Schema, rows: &Rows) -> Vec<(&'static str, &'static str)> {
-    let columns = schema.columns().iter().map(|column| {
-        let row = column.primitive();
-        (row.json, if row.kind.is_json_number() { "long" } else { "string" })
-    });
+fn fields<'a>(schema: &'a Schema, rows: &Rows) -> Vec<(&'a str, &'static str)> {
+    let kind = |column: &Column| if column.kind().is_json_number() { "long" } else { "string" };
+    let columns = schema.columns().iter().map(|column| (column.json(), kind(column)));
+    let flows = schema.has_flows().then_some(("flows", "long"));
     columns
         .chain(rows.moments().map(|(name, _)| (name, "string")))
-        .chain([("packets", "long"), ("bytes", "long")])
+        .chain([("packets", "long")].into_iter().chain(flows).chain([("bytes", "long")]))
         .collect()
 }
 
