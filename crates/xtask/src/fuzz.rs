@@ -103,7 +103,7 @@ pub(crate) fn run_all(seconds: u64) -> Result<(), String> {
 /// Builds the targets, and gives the folder that they are in.
 fn build(place: &Path, targets: &[&str]) -> Result<PathBuf, String> {
     // With a triple, build scripts and macros go without the flags.
-    let triple = host()?;
+    let triple = shell::host()?;
     let mut build = cargo_build(place);
     build.args(["--target", &triple]).args(targets.iter().flat_map(|target| ["--bin", target]));
     shell::run(build.env("RUSTFLAGS", FLAGS.join(" ")))?;
@@ -115,14 +115,6 @@ fn cargo_build(place: &Path) -> Command {
         shell::cargo(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
     build.arg(place);
     build
-}
-
-/// The triple of this machine, such as `x86_64-unknown-linux-gnu`.
-fn host() -> Result<String, String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let said = shell::output(Command::new(rustc).arg("-vV"))?;
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "`rustc -vV` names no host".to_owned())
 }
 
 /// Makes the first inputs: frames as the tests build them, and what is in the captures, if they are here.

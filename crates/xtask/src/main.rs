@@ -12,6 +12,7 @@ mod needs;
 mod setup;
 mod shell;
 mod test;
+mod threads;
 
 use std::env;
 use std::process::ExitCode;

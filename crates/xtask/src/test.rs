@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::needs::Purpose;
-use crate::{Failure, Task, fuzz, setup, shell};
+use crate::{Failure, Task, fuzz, setup, shell, threads};
 
 pub(crate) const TASK: Task = Task {
     name: "test",
@@ -47,6 +47,9 @@ const STEPS: &[Step] = &[
     },
     Step { name: "release build", run: || cargo(&["build", "--release"]) },
     Step { name: "tests", run: || cargo(&["test", "--workspace"]) },
+    Step { name: "threads: loom", run: threads::loom },
+    Step { name: "threads: sanitizer", run: threads::sanitizer },
+    Step { name: "threads: miri", run: threads::miri },
     // Each once, in test mode: they are measured by `cargo bench`.
     Step { name: "micro-benchmarks", run: || cargo(&["test", "--bench", "micro", "--", "--test"]) },
     Step { name: "a minute of fuzzing", run: fuzzing },
@@ -61,7 +64,7 @@ struct Step {
     run: fn() -> Result<Outcome, String>,
 }
 
-enum Outcome {
+pub(crate) enum Outcome {
     Passed,
     /// It could not be done here, and why.
     Skipped(String),
