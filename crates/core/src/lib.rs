@@ -35,7 +35,7 @@ use fragments::{Fate, Fragments};
 pub use pipeline::Pipeline;
 use rpmacct_capture::{Filter, Frame};
 use rpmacct_ledger::Tally;
-use rpmacct_packet::{Skip, Timestamp, TunnelRule};
+use rpmacct_packet::{Packet, Skip, Timestamp, TunnelRule};
 use rpmacct_primitives::{Needs, Observation};
 pub use run::{Clock, SavefileOptions, run_idle, run_live, run_savefile};
 use seen::Seen;
@@ -72,6 +72,8 @@ pub struct Core {
     needs: Needs,
     /// Whether any pipeline needs ports, so that fragments are linked to their first one.
     links_fragments: bool,
+    /// Whether more than the outermost IP packet may be wanted of a frame.
+    looks_within: bool,
     counts: FrameCounts,
     /// What the kernel dropped, for others to watch.
     drops: Arc<Tally>,
@@ -84,6 +86,7 @@ impl Core {
     pub fn new(pipelines: Vec<Pipeline>, options: Options) -> Self {
         let needs = pipelines.iter().map(Pipeline::needs).fold(Needs::default(), Needs::or);
         let links_fragments = options.fragments.always || needs.ports;
+        let looks_within = needs.tunnel || options.unknown_etype || !options.tunnels.is_empty();
         let fragments = Fragments::new(&options.fragments);
         let flows = Flows::new(options.flows);
         Self {
@@ -93,6 +96,7 @@ impl Core {
             flows,
             needs,
             links_fragments,
+            looks_within,
             counts: FrameCounts::default(),
             drops: Arc::default(),
             latest: Timestamp::MIN,
@@ -131,19 +135,38 @@ impl Core {
             self.counts.filtered += 1;
             return;
         }
-        let seen = match Seen::of(frame, &self.options, self.needs) {
-            Ok(seen) => seen,
-            Err(Skip::NotIp) => {
-                self.counts.not_ip += 1;
-                return;
+        if self.looks_within {
+            match Seen::of(frame, &self.options, self.needs) {
+                Ok(seen) => self.account(frame, seen.observation(frame, &self.options)),
+                Err(skip) => self.skip(skip),
             }
-            Err(Skip::Undecodable(reason)) => {
-                self.counts.undecodable[reason.index()] += 1;
-                return;
+            return;
+        }
+        // Mostly nobody wants to know more than the outermost packet; it is accounted where it is decoded.
+        match Packet::decode(frame.link, frame.data, frame.wire_len) {
+            Ok(packet) => {
+                let Options { in_iface, out_iface, .. } = self.options;
+                let observation =
+                    Observation { in_iface, out_iface, ..Observation::new(&packet, frame.time) };
+                self.account(frame, observation);
             }
-        };
+            Err(skip) => self.skip(skip),
+        }
+    }
+
+    /// Counts a frame that is not accounted.
+    #[cold]
+    fn skip(&mut self, skip: Skip) {
+        match skip {
+            Skip::NotIp => self.counts.not_ip += 1,
+            Skip::Undecodable(reason) => self.counts.undecodable[reason.index()] += 1,
+        }
+    }
+
+    /// Offers a packet, whose ports are still missing, to the pipelines.
+    #[inline]
+    fn account(&mut self, frame: &Frame<'_>, mut observation: Observation<'_>) {
         self.counts.accounted += 1;
-        let mut observation = seen.observation(frame, &self.options);
         // Ports are looked at only for keys that need them.
         if self.links_fragments {
             let packet = observation.packet;
