@@ -164,7 +164,8 @@ impl Core {
     }
 
     /// Offers a packet, whose ports are still missing, to the pipelines.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what was decoded is then used where it lies")]
     fn account(&mut self, frame: &Frame<'_>, mut observation: Observation<'_>) {
         self.counts.accounted += 1;
         // Ports are looked at only for keys that need them.

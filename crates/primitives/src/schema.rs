@@ -300,15 +300,14 @@ impl Schema {
     /// Writes the key of a packet. `key` must be [`Self::key_len`] octets long.
     #[inline]
     pub fn write_key(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
-        if self.options.whole_seconds {
+        let cut;
+        let observation = if self.options.whole_seconds {
             let time = Timestamp::from_secs_nanos(observation.time.secs(), 0);
-            return self.write_fields(&Observation { time, ..*observation }, end, key);
-        }
-        self.write_fields(observation, end, key);
-    }
-
-    #[inline]
-    fn write_fields(&self, observation: &Observation<'_>, end: End, key: &mut [u8]) {
+            cut = Observation { time, ..*observation };
+            &cut
+        } else {
+            observation
+        };
         let steps = if end == End::Source { &self.source } else { &self.destination };
         for step in steps {
             step.write(observation, key);
