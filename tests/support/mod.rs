@@ -10,6 +10,7 @@ mod daemon;
 mod graphite;
 mod namespace;
 mod pcap_file;
+mod tshark;
 
 use std::env;
 use std::io::{self, Write};
@@ -25,6 +26,7 @@ pub(crate) use self::daemon::{Daemon, Finished, Launch};
 pub(crate) use self::graphite::{Graphite, Series, need_graphite, unix_now};
 pub(crate) use self::namespace::{Datagrams, Namespace, Port};
 pub(crate) use self::pcap_file::{ETHERNET, PcapFile};
+pub(crate) use self::tshark::{Dissected, Dissection, dissect};
 
 /// Longer than anything takes on a busy machine; only a failing test waits for so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
