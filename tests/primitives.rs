@@ -101,6 +101,40 @@ fn wrong_files_and_tunnels_stop_the_start() {
     assert!(error.contains("did you mean tunnel_src_host?"), "{error}");
 }
 
+/// A flow table that is too small forgets flows that go on: they count again, which is said once; no packet is lost.
+#[test]
+fn forgotten_flows_are_said() {
+    let Some(shared) = shared() else { return };
+    let capture = shared.join("corpus/captures/ndpi-gnutella.pcap");
+    let flows = |size: &str| {
+        let finished =
+            of_capture(&capture, &format!("aggregate: none, flows\npmacctd_flow_buffer_size: {size}\n"));
+        assert!(finished.status.success() && !finished.stderr.contains("!="), "{}", finished.stderr);
+        let row = finished.stdout.lines().nth(1).expect("a row").to_owned();
+        let numbers: Vec<u64> = row.split(',').filter_map(|column| column.parse().ok()).collect();
+        let warnings: Vec<String> = finished
+            .stderr
+            .lines()
+            .filter(|line| line.contains("forgotten before their time"))
+            .map(str::to_owned)
+            .collect();
+        (numbers, warnings)
+    };
+    let (whole, quiet) = flows("16384000");
+    let (small, warned) = flows("1024");
+    assert!(quiet.is_empty(), "{quiet:?}");
+    assert!((1..=2).contains(&warned.len()), "{warned:?}");
+    assert!(
+        warned[0].starts_with("WARN") && warned[0].contains("increase pmacctd_flow_buffer_size"),
+        "{warned:?}"
+    );
+    let ([packets, flows, bytes], [packets_too, more_flows, bytes_too]) = (&whole[..], &small[..]) else {
+        panic!("{whole:?} {small:?}");
+    };
+    assert_eq!((packets, bytes), (packets_too, bytes_too));
+    assert!(more_flows > flows, "{more_flows} {flows}");
+}
+
 /// The packet within takes the place of the one around it, and with it the MAC addresses if it has any.
 #[test]
 fn packets_within_tunnels_are_accounted() {

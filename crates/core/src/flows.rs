@@ -5,10 +5,12 @@
 //! packets' own time. A TCP connection that has only begun, or is ending, may be silent for a shorter time than
 //! one under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use rpmacct_ledger::Tally;
 use rpmacct_packet::{Timestamp, protocol};
 use rpmacct_primitives::Observation;
 
@@ -67,6 +69,8 @@ pub(crate) struct Flows {
     table: HashMap<Key, Flow, RandomState>,
     options: FlowOptions,
     max: usize,
+    /// How many were forgotten that might have gone on.
+    forgotten: Arc<Tally>,
 }
 
 impl Flows {
@@ -74,7 +78,12 @@ impl Flows {
         // The table doubles: so many places fit, and seven eighths of them are used at most.
         let places = options.memory / (size_of::<(Key, Flow)>() + 1);
         let max = places.checked_ilog2().map_or(1, |doublings| ((1 << doublings) * 7 / 8).max(1));
-        Self { table: HashMap::with_hasher(RandomState::default()), options, max }
+        Self { table: HashMap::with_hasher(RandomState::default()), options, max, forgotten: Arc::default() }
+    }
+
+    /// How many flows were forgotten for want of room, though they might have gone on.
+    pub(crate) fn forgotten(&self) -> Arc<Tally> {
+        Arc::clone(&self.forgotten)
     }
 
     /// Whether a flow begins with this packet.
@@ -107,7 +116,7 @@ impl Flows {
     /// Makes room for an eighth of the table: flows that are over go, then those that were silent longest.
     #[cold]
     fn forget(&mut self, now: Timestamp) {
-        let Self { table, options, max } = self;
+        let Self { table, options, max, forgotten } = self;
         table.retain(|_, flow| flow.last.saturating_add(options.silence(flow.state)) >= now);
         let wanted = *max - max.div_ceil(8);
         if table.len() <= wanted {
@@ -115,6 +124,7 @@ impl Flows {
         }
         let mut times: Vec<Timestamp> = table.values().map(|flow| flow.last).collect();
         let surplus = times.len() - wanted;
+        forgotten.add(surplus as u64);
         let (_, oldest_kept, _) = times.select_nth_unstable(surplus - 1);
         let mut surplus = surplus;
         table.retain(|_, flow| {
@@ -214,7 +224,18 @@ mod tests {
             assert!(begins(&mut flows, i64::from(src) / 10, src, 17, 0));
             assert!(flows.table.len() <= max);
         }
+        assert_eq!(flows.forgotten.count() as usize + flows.table.len(), 200, "none was over");
         assert!(!begins(&mut flows, 20, 199, 17, 0), "it came last");
         assert!(begins(&mut flows, 20, 0, 17, 0), "it came first, and is forgotten");
+    }
+
+    #[test]
+    fn flows_that_are_over_are_not_counted_as_forgotten() {
+        let mut flows = Flows::new(FlowOptions { memory: 64 * 57, ..FlowOptions::default() });
+        for src in 0..200 {
+            // Two live at any time.
+            assert!(begins(&mut flows, i64::from(src) * 31, src, 17, 0));
+        }
+        assert_eq!(flows.forgotten.count(), 0);
     }
 }

@@ -114,6 +114,12 @@ impl Core {
         Arc::clone(&self.drops)
     }
 
+    /// Flows that were forgotten because there was no more room, though they might have gone on: those that did
+    /// count twice.
+    pub fn forgotten_flows(&self) -> Arc<Tally> {
+        self.flows.forgotten()
+    }
+
     /// Frames that came so far.
     pub fn seen(&self) -> u64 {
         self.counts.seen

@@ -31,6 +31,8 @@ pub(crate) struct CoreLine {
     pub(crate) doorbell: Doorbell,
     /// What the kernel dropped.
     pub(crate) drops: Arc<Tally>,
+    /// Flows that were forgotten for want of room.
+    pub(crate) forgotten_flows: Arc<Tally>,
 }
 
 /// The line to a plugin's thread.

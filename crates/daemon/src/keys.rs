@@ -253,7 +253,7 @@ pub const FLOW_MEMORY: Key = Key::size("pmacctd_flow_buffer_size", 1, 1 << 40)
     .alias(&["uacctd_flow_buffer_size", "flow_buffer_size"])
     .scope(Scope::Global)
     .default("16384000")
-    .doc("Bytes for flows; when it is full those that were silent longest are forgotten, and count again if they go on");
+    .doc("Bytes for flows; when it is full those that were silent longest are forgotten, and count again if they go on; a warning says so");
 
 /// `pmacctd_flow_buffer_buckets`
 pub const FLOW_BUCKETS: Key = Key::size("pmacctd_flow_buffer_buckets", 1, 1 << 40)

@@ -133,6 +133,7 @@ impl Opened {
             control: control_in,
             doorbell: doorbell.clone(),
             drops: core.drops(),
+            forgotten_flows: core.forgotten_flows(),
         };
         let _ = switchboard.set(Switchboard { core: core_line, plugins: lines });
         Ok(Self { core, source, control, doorbell, clock, runners, switchboard })

@@ -15,7 +15,7 @@ use rpmacct_packet::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use crate::host::Switchboard;
+use crate::host::{CoreLine, Switchboard};
 use crate::log::{LogHandle, notice, speak_as};
 use crate::open::{Interface, OpenSource, Opened, named_thread};
 use crate::runner::{Absorbed, Command, SinkClock, wall};
@@ -123,7 +123,7 @@ impl Supervisor {
                 default(WATCH) => losses.watch(self.switchboard.get()),
             }
         }
-        losses.watch(self.switchboard.get());
+        losses.conclude(self.switchboard.get());
         if let Some(board) = self.switchboard.get() {
             let balances = report.map_or_else(|| board.ledger(), |report| board.balances(&report, absorbed));
             log_ledger(&balances);
@@ -177,6 +177,7 @@ impl Supervisor {
 #[derive(Default)]
 struct Losses {
     drops: u64,
+    forgotten_flows: u64,
     pipes: Vec<u64>,
 }
 
@@ -192,6 +193,11 @@ impl Losses {
             );
             self.drops = drops;
         }
+        // A table that is too small forgets again and again: that it does is said once, how often at the end.
+        if self.forgotten_flows == 0 {
+            self.forgotten_flows = board.core.forgotten_flows.count();
+            self.say_forgotten_flows(&board.core);
+        }
         self.pipes.resize(board.plugins.len(), 0);
         for (line, said) in board.plugins.iter().zip(&mut self.pipes) {
             let lost = line.pipe.lost();
@@ -203,6 +209,27 @@ impl Losses {
                 );
                 *said = lost;
             }
+        }
+    }
+
+    /// Warns of flows that were forgotten since it was first said that some are.
+    fn conclude(&mut self, board: Option<&Switchboard>) {
+        self.watch(board);
+        let Some(board) = board else { return };
+        let forgotten = board.core.forgotten_flows.count();
+        if forgotten > self.forgotten_flows {
+            self.forgotten_flows = forgotten;
+            self.say_forgotten_flows(&board.core);
+        }
+    }
+
+    fn say_forgotten_flows(&self, core: &CoreLine) {
+        let (count, source) = (self.forgotten_flows, &core.source);
+        if count > 0 {
+            tracing::warn!(
+                "{source}: {count} flows forgotten before their time, as there is no room for more; those that go on \
+                 count again; increase pmacctd_flow_buffer_size"
+            );
         }
     }
 }
