@@ -9,6 +9,11 @@ use std::process::Command;
 pub(crate) struct Dissection {
     /// When it was captured, in seconds since 1970.
     pub(crate) time: f64,
+    /// Bytes that it had on the wire, and those that were captured.
+    pub(crate) len: u64,
+    pub(crate) captured: u64,
+    /// Whether it is a wireless frame that is encrypted.
+    pub(crate) is_protected: bool,
     /// Its protocols from the outermost inwards, by tshark's names.
     pub(crate) protocols: Vec<String>,
     /// The IP packets within each other, from the outermost inwards. Those that ICMP quotes are not carried.
@@ -22,6 +27,10 @@ pub(crate) struct Dissected {
     pub(crate) behind: Vec<String>,
     pub(crate) src: String,
     pub(crate) dst: String,
+    /// What fragments of an IPv4 packet have in common; whether this is the first of them, or a later one.
+    pub(crate) id: u64,
+    pub(crate) is_first_fragment: bool,
+    pub(crate) is_later_fragment: bool,
     /// The protocol behind the extension headers.
     pub(crate) proto: u64,
     /// Type of service, traffic class.
@@ -42,8 +51,14 @@ pub(crate) struct Dissected {
 const FIELDS: &[&str] = &[
     "frame.time_epoch",
     "frame.protocols",
+    "frame.len",
+    "frame.cap_len",
+    "wlan.fc.protected",
     "ip.src",
     "ip.dst",
+    "ip.id",
+    "ip.flags.mf",
+    "ip.frag_offset",
     "ip.proto",
     "ip.dsfield",
     "ip.len",
@@ -57,11 +72,14 @@ const FIELDS: &[&str] = &[
     "ipv6.routing.nxt",
     "ipv6.fraghdr.nxt",
     "ipv6.dstopts.nxt",
+    "ah.next_header",
     "tcp.srcport",
     "tcp.dstport",
     "tcp.flags",
     "udp.srcport",
     "udp.dstport",
+    "sctp.srcport",
+    "sctp.dstport",
     "vxlan.vni",
     "geneve.vni",
     "gre.flags_and_version",
@@ -94,21 +112,33 @@ impl<'a> Values<'a> {
         let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
         number.unwrap_or(0)
     }
+
+    /// Versions of tshark differ in how they write it.
+    fn flag(&mut self, field: &str) -> bool {
+        ["1", "True"].contains(&self.text(field))
+    }
 }
 
 fn dissection(line: &str) -> Dissection {
     let columns = line.split(';').map(|column| column.split(','));
     let mut values = Values(FIELDS.iter().copied().zip(columns).collect());
-    let time = values.text("frame.time_epoch").parse().unwrap_or(0.0);
     let protocols: Vec<String> = values.text("frame.protocols").split(':').map(str::to_owned).collect();
-    let mut dissection = Dissection { time, protocols: protocols.clone(), packets: Vec::new() };
+    let mut dissection = Dissection {
+        time: values.text("frame.time_epoch").parse().unwrap_or(0.0),
+        len: values.number("frame.len"),
+        captured: values.number("frame.cap_len"),
+        is_protected: values.flag("wlan.fc.protected"),
+        protocols: protocols.clone(),
+        packets: Vec::new(),
+    };
     let mut behind = Vec::new();
     for protocol in protocols {
         if let Some(packet) = begun(&protocol, &mut values) {
-            // What cannot be read as a packet has no addresses.
-            if !packet.src.is_empty() {
-                dissection.packets.push(Dissected { behind: std::mem::take(&mut behind), ..packet });
+            // A header that tshark cannot read has no addresses, and what it guesses behind it is none.
+            if packet.src.is_empty() {
+                break;
             }
+            dissection.packets.push(Dissected { behind: std::mem::take(&mut behind), ..packet });
             continue;
         }
         if let Some(packet) = dissection.packets.last_mut() {
@@ -125,14 +155,21 @@ fn dissection(line: &str) -> Dissection {
 /// The packet whose IP header this is.
 fn begun(protocol: &str, values: &mut Values<'_>) -> Option<Dissected> {
     match protocol {
-        "ip" => Some(Dissected {
-            src: values.text("ip.src").to_owned(),
-            dst: values.text("ip.dst").to_owned(),
-            proto: values.number("ip.proto"),
-            tos: values.number("ip.dsfield"),
-            len: values.number("ip.len"),
-            ..Dissected::default()
-        }),
+        "ip" => {
+            let more_follow = values.flag("ip.flags.mf");
+            let is_later_fragment = values.number("ip.frag_offset") > 0;
+            Some(Dissected {
+                src: values.text("ip.src").to_owned(),
+                dst: values.text("ip.dst").to_owned(),
+                id: values.number("ip.id"),
+                is_first_fragment: more_follow && !is_later_fragment,
+                is_later_fragment,
+                proto: values.number("ip.proto"),
+                tos: values.number("ip.dsfield"),
+                len: values.number("ip.len"),
+                ..Dissected::default()
+            })
+        }
         "ipv6" => Some(Dissected {
             src: values.text("ipv6.src").to_owned(),
             dst: values.text("ipv6.dst").to_owned(),
@@ -153,7 +190,12 @@ impl Dissected {
             "ipv6.hopopts" | "ipv6.routing" | "ipv6.fraghdr" | "ipv6.dstopts" => {
                 self.proto = values.number(&format!("{protocol}.nxt"));
             }
-            "tcp" | "udp" => {
+            // An extension header to IPv6, a protocol of its own to IPv4.
+            "ah" => {
+                let next = values.number("ah.next_header");
+                self.proto = if self.src.contains(':') { next } else { self.proto };
+            }
+            "tcp" | "udp" | "sctp" => {
                 self.src_port = values.number(&format!("{protocol}.srcport"));
                 self.dst_port = values.number(&format!("{protocol}.dstport"));
                 if protocol == "tcp" {
