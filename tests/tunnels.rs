@@ -32,8 +32,9 @@ const CAPTURES: &[(&str, &[&str], usize)] = &[
 const NO_IP_WITHIN: &str = "tcpdump-erspan-type-ii-3.pcap";
 
 /// Primitives in the order of their columns.
-const WITHIN: &str = "src_host, dst_host, tunnel_src_host, tunnel_dst_host, tunnel_proto, tunnel_tos, \
-                      tunnel_flow_label, tunnel_src_port, tunnel_dst_port, vxlan, nvgre";
+const WITHIN: &str = "src_host, dst_host, tunnel_src_mac, tunnel_dst_mac, tunnel_src_host, tunnel_dst_host, \
+                      tunnel_proto, tunnel_tos, tunnel_flow_label, tunnel_src_port, tunnel_dst_port, \
+                      tunnel_tcpflags, vxlan, nvgre";
 const ACCOUNTED: &str = "src_host, dst_host, src_port, dst_port, proto, tos";
 
 /// Packets and bytes by what they are summed by.
@@ -98,14 +99,19 @@ fn rows<'a>(frames: &'a [Dissection], row: impl Fn(&'a [Dissected]) -> (String, 
     })
 }
 
+/// What stands in the column of a MAC address that there is not.
+const NO_MAC: &str = "00:00:00:00:00:00";
+
 /// As [`WITHIN`].
 fn within(packets: &[Dissected]) -> String {
     let nothing = Dissected::default();
     let (outer, inner) = (&packets[0], packets.get(1).unwrap_or(&nothing));
-    let numbers = [inner.proto, inner.tos, inner.flow_label, inner.src_port, inner.dst_port];
+    let numbers = [inner.proto, inner.tos, inner.flow_label, inner.src_port, inner.dst_port, inner.tcp_flags];
     let vsid = if is_tunnel(outer, inner, "nvgre") { outer.vsid } else { 0 };
     let numbers = numbers.into_iter().chain([outer.vni, vsid]).map(|number| number.to_string());
-    let hosts = [&outer.src, &outer.dst, &inner.src, &inner.dst].map(Clone::clone);
+    let [src_mac, dst_mac] = inner.macs.clone().unwrap_or([NO_MAC, NO_MAC].map(str::to_owned));
+    let hosts =
+        [outer.src.clone(), outer.dst.clone(), src_mac, dst_mac, inner.src.clone(), inner.dst.clone()];
     hosts.into_iter().chain(numbers).collect::<Vec<_>>().join(",")
 }
 

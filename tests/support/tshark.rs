@@ -25,6 +25,8 @@ pub(crate) struct Dissection {
 pub(crate) struct Dissected {
     /// tshark's names of the protocols between the packet around and this one.
     pub(crate) behind: Vec<String>,
+    /// The MAC addresses of the Ethernet frame among those, if there is one.
+    pub(crate) macs: Option<[String; 2]>,
     pub(crate) src: String,
     pub(crate) dst: String,
     /// What fragments of an IPv4 packet have in common; whether this is the first of them, or a later one.
@@ -54,6 +56,8 @@ const FIELDS: &[&str] = &[
     "frame.len",
     "frame.cap_len",
     "wlan.fc.protected",
+    "eth.src",
+    "eth.dst",
     "ip.src",
     "ip.dst",
     "ip.id",
@@ -131,15 +135,22 @@ fn dissection(line: &str) -> Dissection {
         protocols: protocols.clone(),
         packets: Vec::new(),
     };
-    let mut behind = Vec::new();
+    let (mut behind, mut macs) = (Vec::new(), None);
     for protocol in protocols {
         if let Some(packet) = begun(&protocol, &mut values) {
             // A header that tshark cannot read has no addresses, and what it guesses behind it is none.
             if packet.src.is_empty() {
                 break;
             }
-            dissection.packets.push(Dissected { behind: std::mem::take(&mut behind), ..packet });
+            dissection.packets.push(Dissected {
+                behind: std::mem::take(&mut behind),
+                macs: macs.take(),
+                ..packet
+            });
             continue;
+        }
+        if protocol == "eth" {
+            macs = Some(["eth.src", "eth.dst"].map(|field| values.text(field).to_owned()));
         }
         if let Some(packet) = dissection.packets.last_mut() {
             packet.go_on(&protocol, &mut values);
