@@ -73,18 +73,24 @@ fn tshark_sees_the_tunnels_that_no_capture_has() {
 /// Accounts a capture and compares with tshark. Gives how many packets there are within tunnels.
 fn compare(capture: &Path, kinds: &[&str]) -> usize {
     let frames = dissect(capture);
-    assert_eq!(account(capture, WITHIN, ""), rows(&frames, |packets| (within(packets), &packets[0])));
+    let beside = rows(&frames, |packets| (within(packets), &packets[0]));
+    assert_eq!(account(capture, WITHIN, ""), beside, "{}", capture.display());
     for kind in kinds {
         let there_is =
             |packets: &[Dissected]| packets.windows(2).any(|pair| is_tunnel(&pair[0], &pair[1], kind));
         let is_there = frames.iter().any(|frame| there_is(&frame.packets));
         assert!(is_there || capture.ends_with(NO_IP_WITHIN), "{kind} in {}", capture.display());
-        let keys = format!("tunnel_0: {kind}\n");
+    }
+    // Each kind alone, and all of them.
+    for kinds in kinds.chunks(1).chain([kinds]) {
         let expected = rows(&frames, |packets| {
-            let depth = packets.windows(2).take_while(|pair| is_tunnel(&pair[0], &pair[1], kind)).count();
+            let is_followed =
+                |pair: &&[Dissected]| kinds.iter().any(|kind| is_tunnel(&pair[0], &pair[1], kind));
+            let depth = packets.windows(2).take_while(is_followed).count();
             (accounted(&packets[depth]), &packets[depth])
         });
-        assert_eq!(account(capture, ACCOUNTED, &keys), expected, "{} of {}", kind, capture.display());
+        let keys = format!("tunnel_0: {}\n", kinds.join("; "));
+        assert_eq!(account(capture, ACCOUNTED, &keys), expected, "{kinds:?} of {}", capture.display());
     }
     frames.iter().map(|frame| frame.packets.len().saturating_sub(1)).sum()
 }
