@@ -313,7 +313,8 @@ impl Labels {
         let mut labels = Self::default();
         let Some((len, places)) = octets.split_first() else { return labels };
         labels.len = (*len).min(LABELS as u8);
-        for (label, place) in labels.labels.iter_mut().zip(places.as_chunks::<3>().0) {
+        let places = places.as_chunks::<3>().0.iter().take(labels.len.into());
+        for (label, place) in labels.labels.iter_mut().zip(places) {
             *label = number(place) as u32;
         }
         labels

@@ -604,8 +604,13 @@ mod tests {
                         prop_assert_eq!(carbon_takes(&name, tags), Ok(()));
                         // Keys that mean the same need not differ: an address of no family has no more octets.
                         let values: Vec<_> = schema.fields().iter().map(|f| format!("{:?}", f.value(&key))).collect();
-                        let twin = seen.insert(name, values.clone());
-                        prop_assert!(twin.is_none_or(|twin| twin == values));
+                        let twin = seen.insert(name.clone(), values.clone());
+                        let name = String::from_utf8_lossy(&name);
+                        prop_assert!(
+                            twin.as_ref().is_none_or(|twin| *twin == values),
+                            "{}: {name}: {values:?} and {twin:?}",
+                            schema.aggregate()
+                        );
                     }
                 }
             }

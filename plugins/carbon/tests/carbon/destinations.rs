@@ -72,7 +72,8 @@ fn udp_has_whole_lines_in_each_datagram() {
 
 #[test]
 fn udp_notices_that_nobody_listens() {
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // An address of its own: on 127.0.0.1 another test may get the port while nobody listens.
+    let address = UdpSocket::bind("127.0.0.82:0").unwrap().local_addr().unwrap();
     let mut bench = Bench::open(&format!("carbon_host: {address}\ncarbon_protocol: udp\n{OPEN}"));
     for _ in 0..5 {
         bench.second(10);
