@@ -71,7 +71,7 @@ pub struct Received<'a> {
 }
 
 impl Received<'_> {
-    /// The records, one after the other, each [`Options::stride`] bytes.
+    /// The records, one after the other, each [`Options::stride`](crate::Options::stride) bytes.
     pub fn records(&self) -> &[u8] {
         self.batch.as_ref().map_or(&[], |batch| &batch.bytes[..batch.used])
     }

@@ -30,7 +30,7 @@ pub struct Writer {
 
 impl Writer {
     /// Adds a record of the given weight (the packets that it stands for). `fill` writes it into a slot of
-    /// [`Options::stride`] bytes, whose former content is undefined. Returns whether there was room; if not,
+    /// [`stride`](crate::Options::stride) bytes, whose former content is undefined. Returns whether there was room; if not,
     /// the weight is counted as lost and `fill` is not called.
     #[inline]
     pub fn push(&mut self, weight: u64, fill: impl FnOnce(&mut [u8])) -> bool {
