@@ -209,27 +209,43 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a decimal number.
 #[inline]
-pub(crate) fn write_number(mut n: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+pub(crate) fn write_number(n: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
-fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
-    for (i, octet) in octets.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b'.');
+/// Each octet in decimal with a dot behind it, and how many characters that is.
+const DOTTED: [([u8; 4], u8); 256] = {
+    let mut all = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < all.len() {
+        let (text, len) = &mut all[octet];
+        let mut power = if octet >= 100 {
+            100
+        } else if octet >= 10 {
+            10
+        } else {
+            1
+        };
+        while power > 0 {
+            text[*len as usize] = b'0' + (octet / power % 10) as u8;
+            *len += 1;
+            power /= 10;
         }
-        write_number(octet.into(), out);
+        *len += 1; // the dot
+        octet += 1;
     }
+    all
+};
+
+fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+    let mut text = [0; 16];
+    let mut end = 0;
+    for octet in octets {
+        let (dotted, len) = DOTTED[usize::from(octet)];
+        text[end..end + 4].copy_from_slice(&dotted);
+        end += usize::from(len);
+    }
+    out.extend_from_slice(&text[..end - 1]);
 }
 
 /// As `inet_ntop` writes it: RFC 5952, and the IPv4-compatible `::10.0.0.1` with a dotted end.
