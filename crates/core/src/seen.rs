@@ -1,7 +1,6 @@
 //! What a frame holds: the packet that is accounted, the one around it, and the one within.
 
 use rpmacct_capture::Frame;
-use rpmacct_packet::limits::MAX_TUNNELS;
 use rpmacct_packet::{Packet, Skip, Tunnel, TunnelRule};
 use rpmacct_primitives::{Needs, Observation};
 
@@ -72,14 +71,9 @@ impl<'a> Seen<'a> {
 impl<'a> Within<'a> {
     /// Follows the rules inwards. `None` if none of them fits, or what the tunnel carries can't be read.
     fn find(outer: &Packet<'a>, rules: &[TunnelRule]) -> Option<Self> {
-        let inner = |packet: &Packet<'a>| rules.iter().find_map(|rule| packet.tunnel_at(rule)?.inner.ok());
-        let link = |packet: Packet<'a>| packet.src_mac().map(|_| packet);
-        let packet = inner(outer)?;
-        let mut within = Self { packet, link: link(packet) };
-        for _ in 1..MAX_TUNNELS {
-            let Some(packet) = inner(&within.packet) else { break };
-            within = Self { packet, link: link(packet).or(within.link) };
-        }
-        Some(within)
+        outer.through(rules).fold(None, |around: Option<Self>, packet| {
+            let link = packet.src_mac().map(|_| packet).or(around.and_then(|around| around.link));
+            Some(Self { packet, link })
+        })
     }
 }

@@ -290,11 +290,16 @@ impl<'a> Packet<'a> {
         iter::successors(self.tunnel(), |tunnel| tunnel.inner.ok()?.tunnel()).take(MAX_TUNNELS)
     }
 
-    /// The innermost packet that `rules` lead to, through [`MAX_TUNNELS`] tunnels at most. `None` if none of
-    /// them fits this packet, or if what its tunnel carries cannot be read.
+    /// The packets that `rules` lead to, inwards, through [`MAX_TUNNELS`] tunnels at most. None if none of them fits
+    /// this packet, or if what its tunnel carries cannot be read.
+    pub fn through<'r>(&self, rules: &'r [TunnelRule]) -> impl Iterator<Item = Self> + use<'a, 'r> {
+        let inner = move |packet: &Self| rules.iter().find_map(|rule| packet.tunnel_at(rule)?.inner.ok());
+        iter::successors(inner(self), inner).take(MAX_TUNNELS)
+    }
+
+    /// The innermost packet that `rules` lead [through](Self::through) tunnels to.
     pub fn within(&self, rules: &[TunnelRule]) -> Option<Self> {
-        let inner = |packet: &Self| rules.iter().find_map(|rule| packet.tunnel_at(rule)?.inner.ok());
-        iter::successors(inner(self), inner).take(MAX_TUNNELS).last()
+        self.through(rules).last()
     }
 
     /// The protocol that the packet carries, behind an authentication header too, and what it carries.
